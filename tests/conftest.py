@@ -1,0 +1,20 @@
+"""Fixtures for all tests. Real clips and photos are read from FASTSWAP_TEST_DATA; a test that needs them skips where
+they are absent and says so."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+_DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real clips and photos."""
+    folder = Path(os.environ.get("FASTSWAP_TEST_DATA", _DEFAULT_DATA))
+    if not (folder / "MANIFEST.csv").exists():
+        pytest.skip(f"no test data at {folder}: set FASTSWAP_TEST_DATA to the folder that holds MANIFEST.csv")
+    return folder
