@@ -86,11 +86,20 @@ class Planes:
     def to(self, device: torch.device | str) -> Planes:
         return replace(self, data=tuple(plane.to(device) for plane in self.data))
 
+    def stacks_with(self, other: Planes) -> bool:
+        """Whether the two are of one layout, size and colour, so that they can be one batch."""
+        mine, theirs = ((p.layout, p.colour, p.height, p.width) for p in (self, other))
+        return mine == theirs
+
+    @property
+    def nbytes(self) -> int:
+        return sum(plane.nbytes for plane in self.data)
+
     @staticmethod
     def stack(parts: Sequence[Planes]) -> Planes:
         """Joins frames of one layout, size and colour into one batch. Raises ValueError where they differ."""
         first = parts[0]
-        if any((p.layout, p.colour, p.height, p.width) != (first.layout, first.colour, first.height, first.width) for p in parts):
+        if not all(first.stacks_with(part) for part in parts):
             raise ValueError("only frames of one layout, size and colour stack")
         if len(parts) == 1:
             return first

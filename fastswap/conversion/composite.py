@@ -1,0 +1,59 @@
+"""One face swapped in a frame: colour, mask, paste. Everything but the paste happens on the aligned square."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from fastswap.faces import invert, mesh_mask, pixel_matrix
+from fastswap.ops import Planes, match_colour, paste, soft_mask, warp
+
+Generate = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Aligned faces of A, float [N, 3, s, s] in 0..1 -> B performing them: colour [N, 3, t, t] and mask [N, 1, t, t], 0..1."""
+
+MaskSource = Literal["predicted", "mesh"]
+
+
+@dataclass(frozen=True)
+class CompositeSettings:
+    """size_in: of the faces given to the generator; coverage: the central share of the aligned face that it sees;
+    colour: "none" or a method of `match_colour`; erode and feather: in shares of the square's side; impl: of every
+    operation."""
+
+    size_in: int
+    coverage: float
+    colour: str = "reinhard"
+    mask: MaskSource = "predicted"
+    erode: float = 0.0
+    feather: float = 0.09
+    impl: str = "auto"
+
+
+def composite(
+    planes: Planes,
+    alignment: Tensor,  # float32 [N, 2, 3], unit square -> frame pixels
+    landmarks: Tensor,  # float32 [N, 478, 3], frame pixels
+    frame: Tensor,  # int64 [N], which of the frames each face is in
+    generate: Generate,
+    settings: CompositeSettings,
+) -> None:
+    """Swaps N faces in M native frames, in place. A sample outside of every face's mask stays as it was, bit for bit."""
+    if not len(frame):
+        return
+    impl = settings.impl
+    matrix = pixel_matrix(alignment, settings.size_in, settings.coverage)
+    faces = warp(planes, matrix, settings.size_in, frame=frame, impl=impl)
+    colour, mask = generate(faces)
+    size = colour.shape[-1]
+    if size != settings.size_in:
+        matrix = pixel_matrix(alignment, size, settings.coverage)
+        faces = warp(planes, matrix, size, frame=frame, impl=impl)
+    if settings.mask == "mesh":
+        mask = mesh_mask(landmarks, matrix, size).to(mask)
+    if settings.colour != "none":
+        colour = match_colour(colour, faces, mask, settings.colour, impl=impl)
+    alpha = soft_mask(mask, settings.erode * size, settings.feather * size, impl=impl)
+    paste(planes, colour, alpha, invert(matrix), frame=frame, impl=impl)
