@@ -1,1 +1,15 @@
+"""From a video and a model to the swapped video."""
 
+from fastswap.conversion.composite import CompositeSettings, Generate, composite
+from fastswap.conversion.frames import swapped_frames
+from fastswap.conversion.pipeline import ConvertSettings, ConvertSummary, convert
+
+__all__ = [
+    "CompositeSettings",
+    "ConvertSettings",
+    "ConvertSummary",
+    "Generate",
+    "composite",
+    "convert",
+    "swapped_frames",
+]
