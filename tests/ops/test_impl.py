@@ -45,9 +45,7 @@ def test_numba_by_name_on_a_gpu_says_where_it_runs():
         _impl.resolve("paste", "numba", CUDA)
 
 
-@pytest.mark.parametrize(
-    ("name", "said"), [("triton", "not built for"), ("cupy", "not built for"), ("x", "no impl")]
-)
+@pytest.mark.parametrize(("name", "said"), [("triton", "not built for"), ("cupy", "not built for"), ("x", "no impl")])
 def test_other_names_list_the_valid_ones(name, said):
     with pytest.raises(ValueError, match=rf"{said}.*auto, numba, reference"):
         _impl.resolve("augment", name, CPU)

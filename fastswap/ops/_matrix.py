@@ -1,0 +1,63 @@
+"""What `warp` and `paste` ask of their matrices on the host, once per call: whether they can be used, how many taps an
+output pixel takes, which frame each face belongs to. All implementations get these numbers, so none can differ in them.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+MAX_TAPS = 64  # along one side of an output pixel: past this an output pixel skips source pixels
+_TAP_SLACK = 1e-3  # a rotation whose scale rounds to 1.0000001 is no reduction
+_FLATTEST = 1e-6  # the ratio of a matrix's singular values below which it maps the plane onto a line
+
+
+def check_shapes(matrix: Tensor, frame: Tensor | None, frames: int, device: torch.device) -> None:
+    """Raises TypeError or ValueError unless matrix is float [N, 2, 3] and frame int64 [N], both on `device`."""
+    if not matrix.is_floating_point():
+        raise TypeError(f"matrix is a float tensor, got {matrix.dtype}")
+    if matrix.dim() != 3 or tuple(matrix.shape[1:]) != (2, 3):
+        raise ValueError(f"matrix is [N, 2, 3], got {tuple(matrix.shape)}")
+    if frame is None:
+        if matrix.shape[0] != frames:
+            raise ValueError(f"{matrix.shape[0]} matrices for {frames} frames: say which with frame=")
+    elif frame.dtype != torch.int64:
+        raise TypeError(f"frame is int64, got {frame.dtype}")
+    elif tuple(frame.shape) != (matrix.shape[0],):
+        raise ValueError(f"frame is [{matrix.shape[0]}] as there are matrices, got {tuple(frame.shape)}")
+    if matrix.device != device or (frame is not None and frame.device != device):
+        raise ValueError(f"matrix and frame are on the device of the frames, {device}")
+
+
+def host_matrix(matrix: Tensor) -> Tensor:
+    """The matrices as float64 on the CPU. Raises ValueError where one is not finite or cannot be inverted."""
+    host = matrix.detach().to("cpu", torch.float64)
+    scale = singular_values(host)
+    usable = host.isfinite().flatten(1).all(1) & (scale[:, 1] > _FLATTEST * scale[:, 0])
+    if not bool(usable.all()):
+        index = int(usable.int().argmin())
+        raise ValueError(f"matrix {index} is not finite or maps everything onto a line: {host[index].tolist()}")
+    return host
+
+
+def host_frame(frame: Tensor | None, frames: int, count: int) -> Tensor:
+    """Which frame each of `count` faces belongs to, int64 on the CPU. Raises IndexError for one not there."""
+    if frame is None:
+        return torch.arange(count)
+    host = frame.to("cpu")
+    if count and not 0 <= int(host.min()) <= int(host.max()) < frames:
+        raise IndexError(f"frame counts from 0 to {frames - 1} here, got {int(host.min())} to {int(host.max())}")
+    return host
+
+
+def singular_values(matrix: Tensor) -> Tensor:
+    """Larger and smaller singular value of the 2 x 2 parts: [N, 2, 3] -> [N, 2], in closed form."""
+    a, b, c, d = matrix[:, 0, 0], matrix[:, 0, 1], matrix[:, 1, 0], matrix[:, 1, 1]
+    determinant = a * d - b * c
+    larger = (torch.hypot(a + d, c - b) + torch.hypot(a - d, b + c)) / 2
+    return torch.stack([larger, determinant.abs() / larger.clamp_min(1e-300)], dim=1)
+
+
+def tap_counts(larger: Tensor) -> Tensor:
+    """n of the n x n taps of an output pixel, int64, from the larger singular value."""
+    return torch.ceil(larger - _TAP_SLACK).clamp(1, MAX_TAPS).to(torch.int64)
