@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,21 @@ DROPPED_FOLDER = "dropped"
 _COLUMNS = 10
 _TILE = 96
 _LABEL = 20
+
+
+@dataclass(frozen=True)
+class Persons:
+    """Who is in a face set: faces a person, and the picture that shows them."""
+
+    folder: str
+    persons: dict[int, int]
+    contact_sheet: str
+
+
+def list_persons(path: Path) -> Persons:
+    """Counts the faces of each person and draws the contact sheet. Raises what `FaceSet.open` raises."""
+    faces = FaceSet.open(path)
+    return Persons(str(path), faces.persons(), str(contact_sheet(faces)))
 
 
 def keep(faces: FaceSet, persons: Sequence[int]) -> FaceSet:

@@ -1,0 +1,37 @@
+# make demo   swap a face from start to end, on two puppets (or: make demo A=a.mp4 B=b.mp4)
+# make test   everything that CI runs: style, types, tests
+# make check  the same, with a warm virtual environment assumed
+# make clean  remove what make made
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+MINUTES ?= 4
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: demo test check clean
+
+demo: $(VENV)/demo.stamp
+	$(BIN)/fastswap demo --minutes $(MINUTES) $(if $(A),-A "$(A)") $(if $(B),-B "$(B)")
+
+test: $(VENV)/dev.stamp
+	$(MAKE) check
+
+check:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest $(TESTS)
+
+$(VENV)/%.stamp: setup.py pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing fastswap[$*] into $(VENV) (a minute or two)"
+	$(PIP) install -c constraints.txt -e ".[$*]"
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "fastswap needs Python 3.11 or newer; $(PYTHON) is older: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .hypothesis .benchmarks demo

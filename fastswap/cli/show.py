@@ -1,0 +1,74 @@
+"""Summaries for people (stdout, tables) and for programs (one JSON object)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from fastswap.doctor import Diagnosis
+
+
+def as_json(summary: Any) -> Any:
+    """The summary as plain JSON values."""
+    if dataclasses.is_dataclass(summary) and not isinstance(summary, type):
+        return {f.name: as_json(getattr(summary, f.name)) for f in dataclasses.fields(summary)}
+    if isinstance(summary, Mapping):
+        return {str(key): as_json(value) for key, value in summary.items()}
+    if isinstance(summary, list | tuple):
+        return [as_json(value) for value in summary]
+    return str(summary) if isinstance(summary, Path) else summary
+
+
+def show(summary: Any) -> None:
+    """Prints a summary: fields a line each, nested ones as tables."""
+    console = Console(highlight=False, soft_wrap=True)
+    if isinstance(summary, Diagnosis):
+        _show_diagnosis(console, summary)
+        return
+    content = as_json(summary)
+    for name, value in content.items():
+        if isinstance(value, dict) and value and all(isinstance(v, dict) for v in value.values()):
+            console.print(_table(value))
+        else:
+            console.print(f"{name.replace('_', ' '):<18} {_plain(value)}", markup=False)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_plain(item)}" for key, item in value.items()) or "none"
+    if isinstance(value, list):
+        return ", ".join(_plain(item) for item in value) or "none"
+    return f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+
+
+def _table(rows: dict[str, dict[str, Any]]) -> Table:
+    table = Table()
+    table.add_column("")
+    for row in rows:
+        table.add_column(row, justify="right")
+    for name in next(iter(rows.values())):
+        table.add_row(name.replace("_", " "), *(_plain(row[name]) for row in rows.values()))
+    return table
+
+
+def _show_diagnosis(console: Console, found: Diagnosis) -> None:
+    simple = ("python", "system", "cpu", "cores", "memory_gib", "disk_free_gib", "gpus", "driver", "networks")
+    for name in simple:
+        value = getattr(found, name)
+        console.print(f"{name.replace('_', ' '):<18} {_plain(value) if value else 'none'}", markup=False)
+    packages = Table("package", "version")
+    for name, version in found.packages.items():
+        packages.add_row(name, version or "absent")
+    operations = Table("operation", "usable here", "not usable")
+    for name, impls in found.implementations.items():
+        usable = [impl for impl, why in impls.items() if why is None]
+        absent = [f"{impl} ({why})" for impl, why in impls.items() if why is not None]
+        operations.add_row(name, ", ".join(usable), ", ".join(absent))
+    console.print(packages, operations)
+    for line in found.advice:
+        console.print(f"- {line}", markup=False)

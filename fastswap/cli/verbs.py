@@ -1,0 +1,316 @@
+"""The verbs and their flags, named after Faceswap's. Each calls one function and returns its summary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from fastswap.errors import UsageError
+
+Device = Literal["auto", "cpu", "cuda"]
+_Input = Annotated[Path, tyro.conf.arg(aliases=["-i"], metavar="INPUT")]
+_Output = Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="OUTPUT")]
+_Model = Annotated[Path, tyro.conf.arg(aliases=["-m"], metavar="MODEL")]
+
+
+@dataclass(kw_only=True)
+class Verb:
+    json: bool = False
+    """Print one JSON object with the result as the last line of stdout."""
+    debug: bool = False
+    """Show the traceback of an error."""
+    quiet: bool = False
+    """No progress bar and no notes."""
+
+    def run(self) -> Any:
+        """Does what the verb says and returns a summary dataclass."""
+        raise NotImplementedError
+
+
+@dataclass(kw_only=True)
+class Extract(Verb):
+    """Find the faces of a video (or picture, or folder of pictures) and write them as a face set.
+
+    Interrupted, it goes on where it stopped when it is run again.
+    """
+
+    input: _Input
+    """A video, a picture, or a folder of pictures."""
+    output: _Output
+    """The folder of the face set."""
+    size: Annotated[int, tyro.conf.arg(aliases=["-z"])] = 512
+    """Side of the aligned faces, in pixels."""
+    every: Annotated[int, tyro.conf.arg(aliases=["-N"])] = 1
+    """Look at one frame in N."""
+    min_size: int = 0
+    """Ignore faces smaller than this, in frame pixels."""
+    small: bool = False
+    """Search in tiles too, for faces that are small in a large frame (always done for pictures)."""
+    identity: Literal["appearance", "dlib"] = "appearance"
+    """What persons are told apart by; dlib needs `pip install "fastswap[identity]"`."""
+    device: Device = "auto"
+    """Where the networks run."""
+
+    def run(self) -> Any:
+        from fastswap.device import resolve_device
+        from fastswap.extraction import extract
+        from fastswap.faceset.scan import ScanSettings
+
+        settings = ScanSettings(
+            self.input,
+            self.output,
+            size=self.size,
+            every=self.every,
+            device=resolve_device(self.device),
+            small=self.small,
+            min_size=self.min_size,
+            identity=self.identity,
+        )
+        return extract(settings, quiet=self.quiet)
+
+
+@dataclass(kw_only=True)
+class Train(Verb):
+    """Train a model that turns the faces of A into those of B. Ctrl-C saves and leaves; run again, it goes on."""
+
+    faces_a: Annotated[Path, tyro.conf.arg(aliases=["-A"], metavar="FACES")]
+    """Face set of A, the person replaced."""
+    faces_b: Annotated[Path, tyro.conf.arg(aliases=["-B"], metavar="FACES")]
+    """Face set of B, the person put in."""
+    model: _Model
+    """The model's folder."""
+    trainer: Annotated[Literal["lite", "original"], tyro.conf.arg(aliases=["-t"])] = "lite"
+    """Which network."""
+    batch: Annotated[int | None, tyro.conf.arg(aliases=["-b"])] = None
+    """Faces of each side in a step (default: the network's own)."""
+    iterations: Annotated[int | None, tyro.conf.arg(aliases=["-i"])] = None
+    """Steps in all (default: 20,000, or what --minutes allows)."""
+    minutes: float | None = None
+    """A time budget instead of --iterations."""
+    seed: int = 0
+    """The same seed gives the same model on the same CPU."""
+    save_every: Annotated[int, tyro.conf.arg(aliases=["-s"])] = 250
+    """Steps between checkpoints."""
+    preview_every: int = 250
+    """Steps between preview sheets."""
+    keep: int = 3
+    """How many checkpoints are kept."""
+    person_a: int | None = None
+    """Who of A's face set (default: the most frequent)."""
+    person_b: int | None = None
+    """Who of B's face set (default: the most frequent)."""
+    no_warp: bool = False
+    """No random warp of the input."""
+    no_flip: bool = False
+    """No mirrored faces."""
+    no_colour: bool = False
+    """No colour jitter."""
+    device: Device = "auto"
+    """Where the training runs."""
+
+    def run(self) -> Any:
+        from fastswap.device import resolve_device
+        from fastswap.training import TrainSettings, train
+
+        settings = TrainSettings(
+            faces_a=self.faces_a,
+            faces_b=self.faces_b,
+            model=self.model,
+            preset=self.trainer,
+            batch=self.batch,
+            iterations=self.iterations,
+            minutes=self.minutes,
+            seed=self.seed,
+            save_every=self.save_every,
+            preview_every=self.preview_every,
+            keep=self.keep,
+            person_a=self.person_a,
+            person_b=self.person_b,
+            warp=not self.no_warp,
+            flip=not self.no_flip,
+            colour=not self.no_colour,
+            device=resolve_device(self.device),
+        )
+        return train(settings, quiet=self.quiet)
+
+
+@dataclass(kw_only=True)
+class Convert(Verb):
+    """Replace the faces of A in a video by B's, with a trained model."""
+
+    input: _Input
+    """A's video, a picture, or a folder of pictures."""
+    model: _Model
+    """The model's folder."""
+    output: _Output
+    """The swapped video (for pictures: a picture or a folder)."""
+    faces: Path | None = None
+    """The face set of this very input (default: the one the model was trained on if it is, else the faces are found)."""
+    person: int | None = None
+    """Who of the input is replaced (default: the one trained on, or the most frequent)."""
+    colour: Annotated[Literal["none", "reinhard"], tyro.conf.arg(aliases=["-c"])] = "reinhard"
+    """How the swap takes A's colours."""
+    mask: Literal["predicted", "mesh"] = "predicted"
+    """What of the aligned face is replaced: what the network predicts, or the mesh's oval."""
+    erode: float = 0.0
+    """Shrink the mask, as a share of the aligned square (negative: grow)."""
+    feather: float = 0.09
+    """Width of the mask's soft edge, as a share of the aligned square."""
+    codec: str = "auto"
+    """Video codec of the output (default: what the container usually holds)."""
+    quality: int | None = None
+    """The codec's constant rate factor: lower is better and larger."""
+    impl: Literal["auto", "numba", "reference"] = "auto"
+    """Implementation of the operations."""
+    device: Device = "auto"
+    """Where the model runs."""
+
+    def run(self) -> Any:
+        from fastswap.conversion import ConvertSettings, convert
+        from fastswap.device import resolve_device
+
+        settings = ConvertSettings(
+            self.input,
+            self.model,
+            self.output,
+            faces=self.faces,
+            person=self.person,
+            colour=self.colour,
+            mask=self.mask,
+            erode=self.erode,
+            feather=self.feather,
+            device=resolve_device(self.device),
+            impl=self.impl,
+            codec=self.codec,
+            quality=self.quality,
+        )
+        return convert(settings, quiet=self.quiet)
+
+
+@dataclass(kw_only=True)
+class Evaluate(Verb):
+    """Judge a swap against the truth, beside three controls that need no training."""
+
+    input: _Input
+    """A's video."""
+    swapped: Annotated[Path, tyro.conf.arg(aliases=["-s"])]
+    """The swapped video."""
+    truth: Path
+    """The truth: B performing A."""
+    faces_a: Annotated[Path, tyro.conf.arg(aliases=["-A"], metavar="FACES")]
+    """Face set of A's video."""
+    faces_b: Annotated[Path, tyro.conf.arg(aliases=["-B"], metavar="FACES")]
+    """Face set of B's training video."""
+    sheet: Path | None = None
+    """Also write a picture: input, swap, truth side by side."""
+
+    def run(self) -> Any:
+        from fastswap.evaluation import evaluate
+
+        return evaluate(self.input, self.swapped, self.truth, self.faces_a, self.faces_b, self.sheet, quiet=self.quiet)
+
+
+@dataclass(kw_only=True)
+class Demo(Verb):
+    """The whole path on two puppets made from public-domain portraits (or on two clips of your own)."""
+
+    output: _Output = Path("demo")
+    """Where everything is left."""
+    minutes: float = 4.0
+    """How long to train."""
+    a: Annotated[Path | None, tyro.conf.arg(aliases=["-A"])] = None
+    """A clip of A instead of the puppet."""
+    b: Annotated[Path | None, tyro.conf.arg(aliases=["-B"])] = None
+    """A clip of B instead of the puppet."""
+    seed: int = 0
+    """Of the puppets' motion and of the training."""
+
+    def run(self) -> Any:
+        from fastswap.demo import demo
+
+        if (self.a is None) != (self.b is None):
+            raise UsageError("the demo takes both -A and -B, or neither")
+        return demo(self.output, self.minutes, self.a, self.b, self.seed, quiet=self.quiet)
+
+
+@dataclass(kw_only=True)
+class Doctor(Verb):
+    """Say what hardware, drivers, packages and implementations are here, and how to install what is missing."""
+
+    def run(self) -> Any:
+        from fastswap.doctor import diagnose
+
+        return diagnose()
+
+
+@dataclass(kw_only=True)
+class FacesList(Verb):
+    """Show who is in a face set, and write a contact sheet (persons.jpg) into it."""
+
+    faces: tyro.conf.Positional[Path]
+    """The face set."""
+
+    def run(self) -> Any:
+        from fastswap.faceset.edit import list_persons
+
+        return list_persons(self.faces)
+
+
+@dataclass(kw_only=True)
+class _FacesEdit(Verb):
+    faces: tyro.conf.Positional[Path]
+    """The face set."""
+    persons: tyro.conf.Positional[tuple[int, ...]]
+    """Numbers of persons, as `fastswap faces list` shows them."""
+
+    def edit(self, name: str) -> Any:
+        from fastswap.faceset import FaceSet, edit
+
+        edits = {"keep": edit.keep, "drop": edit.drop, "merge": edit.merge}
+        edits[name](FaceSet.open(self.faces), self.persons)
+        return edit.list_persons(self.faces)
+
+
+@dataclass(kw_only=True)
+class FacesKeep(_FacesEdit):
+    """Drop everybody but these persons."""
+
+    def run(self) -> Any:
+        return self.edit("keep")
+
+
+@dataclass(kw_only=True)
+class FacesDrop(_FacesEdit):
+    """Take persons out of the set: neither trained on nor replaced. Their pictures move to dropped/."""
+
+    def run(self) -> Any:
+        return self.edit("drop")
+
+
+@dataclass(kw_only=True)
+class FacesMerge(_FacesEdit):
+    """Make several numbers one person: the first."""
+
+    def run(self) -> Any:
+        return self.edit("merge")
+
+
+_subcommand = tyro.conf.subcommand
+_Faces = (
+    Annotated[FacesList, _subcommand("list")]
+    | Annotated[FacesKeep, _subcommand("keep")]
+    | Annotated[FacesDrop, _subcommand("drop")]
+    | Annotated[FacesMerge, _subcommand("merge")]
+)
+AnyVerb = (
+    Annotated[Extract, _subcommand("extract")]
+    | Annotated[Train, _subcommand("train")]
+    | Annotated[Convert, _subcommand("convert")]
+    | Annotated[_Faces, _subcommand("faces", description="See and correct the persons of a face set.")]
+    | Annotated[Evaluate, _subcommand("evaluate")]
+    | Annotated[Demo, _subcommand("demo")]
+    | Annotated[Doctor, _subcommand("doctor")]
+)
