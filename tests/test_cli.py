@@ -1,0 +1,71 @@
+"""The command line as a user meets it, in processes of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def fastswap(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    script = "from fastswap.cli import main; main()"
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    assert "Traceback" not in done.stderr
+    assert len(lines) == 1, done.stderr
+    return lines[0]
+
+
+def test_help_names_every_verb() -> None:
+    done = fastswap("--help")
+    assert done.returncode == 0
+    for verb in ("extract", "train", "convert", "faces", "evaluate", "demo", "doctor"):
+        assert verb in done.stdout
+
+
+@pytest.mark.parametrize("verb", ["extract", "train", "convert", "evaluate", "demo", "doctor"])
+def test_help_shows_defaults_and_common_flags(verb: str) -> None:
+    done = fastswap(verb, "--help")
+    assert done.returncode == 0
+    for flag in ("--json", "--debug", "--quiet", "default"):
+        assert flag in done.stdout
+
+
+def test_wrong_usage_exits_with_2() -> None:
+    assert fastswap("extract", "-i", "a.mp4").returncode == 2
+    assert fastswap("swap").returncode == 2
+
+
+def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
+    done = fastswap("extract", "-i", tmp_path / "nowhere.mp4", "-o", tmp_path / "faces", "--quiet", "--json")
+    assert done.returncode == 1
+    assert "nowhere.mp4" in one_line(done)
+    assert json.loads(done.stdout.splitlines()[-1])["exit_code"] == 1
+    assert not (tmp_path / "faces").exists()
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    done = fastswap("extract", "-i", tmp_path / "nowhere.mp4", "-o", tmp_path / "faces", "--debug")
+    assert "Traceback" in done.stderr
+
+
+def test_size_out_of_range_is_usage(tmp_path: Path) -> None:
+    done = fastswap("extract", "-i", tmp_path, "-o", tmp_path / "faces", "--size", "31", "--quiet")
+    assert done.returncode == 2
+    assert "--size" in one_line(done)
+
+
+def test_doctor_prints_one_json_object_last() -> None:
+    done = fastswap("doctor", "--json", "--quiet")
+    assert done.returncode == 0
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["ok"]
+    assert found["implementations"]["warp"]["numba"] is None
+    assert found["packages"]["torch"]
