@@ -35,8 +35,7 @@ def swap(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Swap:
         side: extract(ScanSettings(clip, folder / side, size=256), quiet=True) for side, clip in clips.items()
     }
     train(
-        TrainSettings(faces_a=folder / "a", faces_b=folder / "b", model=folder / "model", preset="lite", iterations=30),
-        quiet=True,
+        TrainSettings(faces_a=folder / "a", faces_b=folder / "b", model=folder / "model", preset="lite", iterations=30)
     )
     output = folder / "swapped.mp4"
     converted = convert(ConvertSettings(clips["a"], folder / "model", output), quiet=True)

@@ -98,7 +98,7 @@ class Train(Verb):
     """Steps between preview sheets."""
     keep: int = 3
     """How many checkpoints are kept."""
-    person_a: int | None = None
+    person_a: Annotated[int | None, tyro.conf.arg(aliases=["--person"])] = None
     """Who of A's face set (default: the most frequent)."""
     person_b: int | None = None
     """Who of B's face set (default: the most frequent)."""
@@ -113,6 +113,7 @@ class Train(Verb):
 
     def run(self) -> Any:
         from fastswap.device import resolve_device
+        from fastswap.progress import bar
         from fastswap.training import TrainSettings, train
 
         settings = TrainSettings(
@@ -134,7 +135,8 @@ class Train(Verb):
             colour=not self.no_colour,
             device=resolve_device(self.device),
         )
-        return train(settings, quiet=self.quiet)
+        with bar(f"train {self.model}", self.iterations, "iterations", quiet=self.quiet) as report:
+            return train(settings, report)
 
 
 @dataclass(kw_only=True)

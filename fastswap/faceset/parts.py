@@ -99,7 +99,7 @@ class Parts:
             self.folder.rmdir()
 
     def _track(self, fps: float) -> tuple[list[int], dict[int, TrackAppearance]]:
-        tracker = Tracker(fps=fps)
+        tracker = Tracker(max_gap=max(1, round(fps)))
         numbers: list[int] = []
         appearances: dict[int, TrackAppearance] = {}
         for part, cuts in self._read():
@@ -113,7 +113,7 @@ class Parts:
                 for track, descriptor in zip(found, rows["descriptor"].to_pylist(), strict=True):
                     appearances.setdefault(track, TrackAppearance()).add(frame, descriptor)
             if cuts:
-                tracker.cut()
+                tracker.update(cuts[-1], torch.empty(0, 4), torch.empty(0, LANDMARKS, 3), cut=True)
         return numbers, appearances
 
     def _paths(self) -> list[Path]:
