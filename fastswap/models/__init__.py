@@ -1,1 +1,27 @@
+"""The networks, their sizes, and the folder a trained model lives in."""
 
+from fastswap.models.checkpoints import Checkpoint, newest_checkpoint, write_checkpoint
+from fastswap.models.folder import ModelConfig, SideConfig, has_config, read_config, write_config
+from fastswap.models.preset import LITE, ORIGINAL, PRESETS, Preset, find_preset
+from fastswap.models.swap_model import SwapModel
+from fastswap.models.trained import AVERAGE, WEIGHTS, TrainedModel
+
+__all__ = [
+    "AVERAGE",
+    "LITE",
+    "ORIGINAL",
+    "PRESETS",
+    "WEIGHTS",
+    "Checkpoint",
+    "ModelConfig",
+    "Preset",
+    "SideConfig",
+    "SwapModel",
+    "TrainedModel",
+    "find_preset",
+    "has_config",
+    "newest_checkpoint",
+    "read_config",
+    "write_checkpoint",
+    "write_config",
+]

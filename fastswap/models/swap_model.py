@@ -1,0 +1,126 @@
+"""The generator: one encoder that all sides share, one decoder a side. What both sides have in common (pose,
+expression, light) has to pass the shared bottleneck; what makes a side that person stays in its decoder. No layer
+skips the bottleneck: a skip would carry A's identity to B's decoder."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from fastswap.models.preset import Preset
+
+COLOURS = 3
+
+
+def _convolution(channels_in: int, channels_out: int, kernel: int, stride: int = 1, slope: float = 0.1) -> nn.Conv2d:
+    layer = nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2)
+    nn.init.kaiming_normal_(layer.weight, a=slope)
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return layer
+
+
+def _repeat_subpixels(layer: nn.Conv2d, factor: int) -> None:
+    """Gives the factor^2 sub-pixels of each output channel the same first weights, so that the upscale starts as a
+    nearest neighbour and shows no checkerboard (ICNR: Aitken et al. 2017, arXiv 1707.02937)."""
+    with torch.no_grad():
+        layer.weight.copy_(layer.weight[:: factor**2].repeat_interleave(factor**2, dim=0))
+
+
+class Upscale(nn.Sequential):
+    """[N, in, s, s] -> [N, out, 2s, 2s]: a convolution to four times the channels, unfolded into pixels."""
+
+    def __init__(self, channels_in: int, channels_out: int, slope: float) -> None:
+        layer = _convolution(channels_in, 4 * channels_out, 3, slope=slope)
+        _repeat_subpixels(layer, 2)
+        super().__init__(layer, nn.LeakyReLU(slope), nn.PixelShuffle(2))
+
+
+class Residual(nn.Module):
+    """x + f(x), f starting as zero: a deep decoder then trains as fast as a shallow one, without a norm."""
+
+    def __init__(self, channels: int, slope: float) -> None:
+        super().__init__()
+        self.first = _convolution(channels, channels, 3, slope=slope)
+        self.second = _convolution(channels, channels, 3, slope=slope)
+        self.activation = nn.LeakyReLU(slope)
+        nn.init.zeros_(self.second.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner: Tensor = self.second(self.activation(self.first(x)))
+        return x + inner
+
+
+class Encoder(nn.Module):
+    """[N, 3, size_in, size_in] -> the shared code, [N, channels, s, s]."""
+
+    def __init__(self, preset: Preset) -> None:
+        super().__init__()
+        channels, slope = COLOURS * preset.stem**2, preset.slope
+        stages: list[nn.Module] = []
+        if preset.stem > 1:
+            width = preset.encoder[0]
+            stages += [
+                nn.PixelUnshuffle(preset.stem),
+                _convolution(channels, width, 3, slope=slope),
+                nn.LeakyReLU(slope),
+            ]
+            channels = width
+        for width in preset.encoder:
+            stages += [_convolution(channels, width, preset.kernel, 2, slope), nn.LeakyReLU(slope)]
+            channels = width
+        self.stages = nn.Sequential(*stages)
+        self.squeeze = nn.Linear(channels * preset.bottleneck**2, preset.dense)
+        self.unfold = nn.Linear(preset.dense, preset.seed_channels * preset.seed_size**2)
+        self.seed = (preset.seed_channels, preset.seed_size, preset.seed_size)
+        self.up = Upscale(preset.seed_channels, preset.shared_up, slope) if preset.shared_up else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        code = self.squeeze(self.stages(x).flatten(1))
+        grid = self.unfold(code).unflatten(1, self.seed)
+        up: Tensor = self.up(grid.contiguous(memory_format=torch.channels_last))
+        return up
+
+
+class Decoder(nn.Module):
+    """The shared code -> colour [N, 3, size_out, size_out] and mask [N, 1, size_out, size_out], 0..1, of one side."""
+
+    def __init__(self, preset: Preset) -> None:
+        super().__init__()
+        channels = preset.shared_up or preset.seed_channels
+        stages: list[nn.Module] = []
+        for width, blocks in zip(preset.decoder, preset.residual, strict=True):
+            stages.append(Upscale(channels, width, preset.slope))
+            stages += [Residual(width, preset.slope) for _ in range(blocks)]
+            channels = width
+        self.stages = nn.Sequential(*stages)
+        factor = 2 if preset.head else 1
+        self.head = _convolution(channels, (COLOURS + 1) * factor**2, 3 if preset.head else preset.kernel, slope=1.0)
+        _repeat_subpixels(self.head, factor)
+        self.shuffle = nn.PixelShuffle(factor)
+
+    def forward(self, code: Tensor) -> tuple[Tensor, Tensor]:
+        picture = torch.sigmoid(self.shuffle(self.head(self.stages(code))).float())
+        return picture[:, :COLOURS], picture[:, COLOURS:]
+
+
+class SwapModel(nn.Module):
+    """The network of a preset with `sides` decoders."""
+
+    def __init__(self, preset: Preset, sides: int = 2) -> None:
+        super().__init__()
+        self.preset = preset
+        self.encoder = Encoder(preset)
+        self.decoders = nn.ModuleList(Decoder(preset) for _ in range(sides))
+
+    def forward(self, x: Tensor, side: int) -> tuple[Tensor, Tensor]:
+        """x [N, 3, size_in, size_in] RGB 0..1 -> colour [N, 3, size_out, size_out] and mask [N, 1, size_out, size_out],
+        float32 in 0..1: the faces of x as that side."""
+        colour, mask = self.decoders[side](self.encoder(x))
+        return colour, mask
+
+    def reconstruct(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x [sides * N, 3, size_in, size_in], N faces of each side in order -> colour and mask, each face as its own
+        side. One pass of the encoder for all sides."""
+        parts = self.encoder(x).chunk(len(self.decoders))
+        outputs = [decoder(part) for decoder, part in zip(self.decoders, parts, strict=True)]
+        return torch.cat([colour for colour, _ in outputs]), torch.cat([mask for _, mask in outputs])

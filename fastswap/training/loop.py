@@ -1,0 +1,154 @@
+"""`train`: from two face sets to a model folder."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+
+import torch
+from torch import Tensor
+
+from fastswap.errors import TrainingError
+from fastswap.models import ModelConfig, newest_checkpoint, write_config
+from fastswap.ops import Jitter
+from fastswap.progress import Report, silent
+from fastswap.training.checkpoint import restore, save
+from fastswap.training.data import Feed, Side, load, stored_size
+from fastswap.training.plan import Plan
+from fastswap.training.prepare import prepare
+from fastswap.training.report import Metrics, Preview
+from fastswap.training.settings import TrainSettings, TrainSummary
+from fastswap.training.signals import Stop, locked, stop_on_signals
+from fastswap.training.step import Step
+
+_LOOK_EVERY = 10
+"""Iterations between two looks at the losses: each look waits for the device."""
+_LOG = logging.getLogger(__name__)
+
+
+def train(settings: TrainSettings, report: Report = silent) -> TrainSummary:
+    """Trains a new model, or goes on with the one in the folder, until the iterations or minutes are used up or a
+    signal asks to stop; what was trained is then in a checkpoint. `report` is told the iteration.
+
+    Raises UsageError for settings that make no sense, InputError for face sets or a model that cannot be used,
+    DamagedFileError for a model folder of which nothing is whole, TrainingError where the losses stop being numbers
+    or the device's memory is too small."""
+    settings.check()
+    device = settings.torch_device()
+    with locked(settings.model), stop_on_signals() as stop:
+        for leftover in settings.model.rglob(".*.partial*"):  # of a run that was killed while it wrote
+            leftover.unlink(missing_ok=True)
+        config, sides = prepare(settings)
+        try:
+            return _Run(settings, config, sides, device)(report, stop)
+        except torch.OutOfMemoryError as error:
+            raise TrainingError(
+                f"the memory of {device} is too small for a batch of {config.batch}: give a smaller --batch"
+            ) from error
+
+
+class _Run:
+    """One run of the loop, from the newest checkpoint on."""
+
+    def __init__(self, settings: TrainSettings, config: ModelConfig, sides: list[Side], device: torch.device) -> None:
+        self.settings, self.config = settings, config
+        self.step = Step(config.preset, len(sides), config.seed, config.learning_rate, device)
+        checkpoint = newest_checkpoint(settings.model)
+        self.start = self.iteration = checkpoint.iteration if checkpoint else 0
+        self.checkpoint = checkpoint.path if checkpoint else None
+        if checkpoint:
+            restore(self.step, checkpoint)
+            _LOG.info("going on from iteration %d of %s", self.start, settings.model)
+        self.plan = Plan.resume(checkpoint, settings.iterations, settings.minutes, config.preset.iterations)
+        self.earlier = self.plan.elapsed
+        self.feed = _feed(settings, config, sides, device)
+        self.preview = Preview(self.feed, [side.name for side in config.sides], settings.model / "previews")
+        self.pending: dict[str, Tensor] = {}
+        self.losses: dict[str, float] = {}
+        write_config(settings.model, config)
+
+    def __call__(self, report: Report, stop: Stop) -> TrainSummary:
+        if self.plan.finished(self.iteration):
+            _LOG.info("already at iteration %d: ask for more iterations or minutes to go on", self.iteration)
+        with Metrics(self.settings.model / "logs", self.start) as metrics:
+            while not self.plan.finished(self.iteration) and not stop:
+                began = time.perf_counter()
+                self._iterate(metrics, report)
+                self.plan = self.plan.advance(self.iteration, time.perf_counter() - began, self.config.preset.hold)
+                last = self.plan.finished(self.iteration) or bool(stop)
+                if last or _due(self.iteration, self.settings.save_every):
+                    self.checkpoint = save(
+                        self.settings.model, self.step, self.iteration, self.plan, self.settings.keep
+                    )
+                if last or _due(self.iteration, self.settings.preview_every):
+                    self.preview.write(self.step, self.iteration)
+            self._look(metrics, report)
+        return self._summary(interrupted=not self.plan.finished(self.iteration))
+
+    def _iterate(self, metrics: Metrics, report: Report) -> None:
+        self.pending = self.step(self.feed(self.iteration), *self.plan.schedule(self.iteration))
+        self.iteration += 1
+        if _due(self.iteration, _LOOK_EVERY):
+            self._look(metrics, report)
+
+    def _look(self, metrics: Metrics, report: Report) -> None:
+        """Reads the last losses off the device, checks and reports them."""
+        if not self.pending:
+            return
+        self.losses = {name: float(value) for name, value in self.pending.items()}
+        self.pending = {}
+        if not math.isfinite(self.losses["loss"]):
+            last = f"{self.checkpoint} is sound" if self.checkpoint else "there is no checkpoint yet"
+            raise TrainingError(
+                f"the loss is no longer a number at iteration {self.iteration} ({last}): "
+                "train on with a lower learning rate"
+            )
+        epoch, rate = self.feed.epoch(self.iteration), self._rate()
+        metrics.write(self.iteration, {**self.losses, "epoch": epoch, "egs_per_s": rate})
+        report(self.iteration, f"loss {self.losses['loss']:.4f}, epoch {epoch:.1f}, {rate:.0f} EGs/s{self._left()}")
+
+    def _rate(self) -> float:
+        """Examples a second in this run, of all sides."""
+        shown = len(self.config.sides) * self.config.batch * (self.iteration - self.start)
+        seconds = self.plan.elapsed - self.earlier
+        return shown / seconds if seconds else 0.0
+
+    def _left(self) -> str:
+        """For a run by minutes: how many are left of them."""
+        if self.plan.seconds is None:
+            return ""
+        return f", {max(self.plan.seconds - self.plan.elapsed, 0) / 60:.1f} min left"
+
+    def _summary(self, *, interrupted: bool) -> TrainSummary:
+        return TrainSummary(
+            model=str(self.settings.model),
+            checkpoint=str(self.checkpoint or ""),
+            preset=self.config.preset.name,
+            device=str(self.step.device),
+            iteration=self.iteration,
+            iterations=self.iteration - self.start,
+            epochs=self.feed.epoch(self.iteration),
+            egs_per_s=self._rate(),
+            seconds=self.plan.elapsed - self.earlier,
+            losses=self.losses,
+            persons={side.name: side.person for side in self.config.sides},
+            interrupted=interrupted,
+        )
+
+
+def _due(iteration: int, every: int) -> bool:
+    return every > 0 and iteration % every == 0
+
+
+def _feed(settings: TrainSettings, config: ModelConfig, sides: list[Side], device: torch.device) -> Feed:
+    size = stored_size(sides, config.preset.size_out, config.coverage)
+    return Feed(
+        [load(side, config.preset, size) for side in sides],
+        config.preset,
+        batch=config.batch,
+        seed=config.seed,
+        coverage=config.coverage,
+        jitter=Jitter().without(warp=not settings.warp, flip=not settings.flip, colour=not settings.colour),
+        device=device,
+    )

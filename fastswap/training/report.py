@@ -1,0 +1,123 @@
+"""What a person sees of a training: the preview sheet, the metrics."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fastswap.errors import TrainingError
+from fastswap.storage import atomic
+from fastswap.training.data import Feed
+from fastswap.training.step import Step
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+COLUMNS = 8
+_LABEL = 56
+"""Width of the labels' column, pixels."""
+_GAP = 2
+METRICS_NAME = "metrics.jsonl"
+
+
+class Preview:
+    """The same faces again and again, as they are and as each side: rows A, A->A, A->B, B, B->B, B->A."""
+
+    def __init__(self, feed: Feed, names: Sequence[str], folder: Path) -> None:
+        self.names = names
+        self.folder = folder
+        self.faces = [feed.plain(side, min(COLUMNS, count))[1] for side, count in enumerate(feed.counts)]
+
+    def write(self, step: Step, iteration: int) -> Path:
+        """Writes `step-NNNNNNNN.png` and `latest.png`, atomically; returns the former."""
+        sheet = self._sheet(step)
+        for name in (f"step-{iteration:08d}.png", "latest.png"):
+            _write_png(self.folder / name, sheet)
+        return self.folder / f"step-{iteration:08d}.png"
+
+    @torch.inference_mode()
+    def _sheet(self, step: Step) -> NDArray[np.uint8]:
+        rows = []
+        for side, faces in enumerate(self.faces):
+            size = step.preset.size_out
+            original = torch.nn.functional.interpolate(faces, size=(size, size), mode="area")
+            rows.append(_row(self.names[side], original))
+            order = [side, *(other for other in range(len(self.faces)) if other != side)]
+            for other in order:
+                colour, mask = step.shown(faces.contiguous(memory_format=torch.channels_last), other)
+                rows.append(_row(f"{self.names[side]}->{self.names[other]}", torch.lerp(original, colour, mask)))
+        width = max(row.shape[1] for row in rows)
+        return np.concatenate([np.pad(row, ((0, _GAP), (0, width - row.shape[1]), (0, 0))) for row in rows])
+
+
+def _row(label: str, faces: Tensor) -> NDArray[np.uint8]:
+    """One labelled row, uint8 [size, width, 3] RGB, of faces [N, 3, size, size] 0..1."""
+    import cv2
+
+    tiles = (faces.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    head = np.zeros((tiles.shape[1], _LABEL, 3), np.uint8)
+    cv2.putText(
+        head, label, (4, tiles.shape[1] // 2 + 5), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1, cv2.LINE_AA
+    )
+    gap = np.zeros((tiles.shape[1], _GAP, 3), np.uint8)
+    return np.concatenate([head, *(part for tile in tiles for part in (tile, gap))], axis=1)
+
+
+def _write_png(path: Path, picture: NDArray[np.uint8]) -> None:
+    import cv2
+
+    done, data = cv2.imencode(".png", picture[..., ::-1])
+    if not done:
+        raise TrainingError(f"the preview {path} cannot be encoded as PNG")
+    with atomic(path) as temporary:
+        temporary.write_bytes(data.tobytes())
+
+
+class Metrics:
+    """`metrics.jsonl` and TensorBoard's scalars in `folder`. Starting at `iteration`, what an earlier run wrote
+    beyond it and then lost is taken out."""
+
+    def __init__(self, folder: Path, iteration: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / METRICS_NAME
+        self._forget(iteration)
+        self.file = self.path.open("a", encoding="utf-8")
+        self.board: SummaryWriter = SummaryWriter(str(folder), purge_step=iteration)
+
+    def __enter__(self) -> Metrics:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+        self.board.close()
+
+    def write(self, iteration: int, values: dict[str, float]) -> None:
+        """One line and one point a curve. The line is flushed whole."""
+        self.file.write(json.dumps({"iteration": iteration, **values}) + "\n")
+        self.file.flush()
+        for name, value in values.items():
+            self.board.add_scalar(name, value, iteration)
+
+    def _forget(self, iteration: int) -> None:
+        if not self.path.exists():
+            return
+        kept = [line for line in self.path.read_text(encoding="utf-8").splitlines() if _iteration(line) <= iteration]
+        with atomic(self.path) as temporary:
+            temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+
+
+def _iteration(line: str) -> float:
+    """The iteration of a line of metrics; infinite for one that a kill cut short."""
+    try:
+        return float(json.loads(line)["iteration"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")

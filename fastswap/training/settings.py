@@ -1,0 +1,84 @@
+"""What a training is asked to do, and what it says when it is done."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from fastswap.errors import UsageError
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """None means: as the model was trained so far, or for a new one as its preset says. `iterations` counts from the
+    model's beginning. `minutes` is a budget of time instead: the run fits its schedule into it. save_every and
+    preview_every count iterations, 0 for only at the end; keep: how many checkpoints; person_a, person_b: whom to
+    train (None: the most frequent); warp, flip, colour: which augmentations."""
+
+    faces_a: Path
+    faces_b: Path
+    model: Path
+    preset: str | None = None
+    batch: int | None = None
+    iterations: int | None = None
+    minutes: float | None = None
+    seed: int = 0
+    save_every: int = 250
+    preview_every: int = 250
+    keep: int = 3
+    person_a: int | None = None
+    person_b: int | None = None
+    warp: bool = True
+    flip: bool = True
+    colour: bool = True
+    device: str = "auto"
+    coverage: float | None = None
+    learning_rate: float | None = None
+
+    def check(self) -> None:
+        """Raises UsageError for values that make no sense."""
+        self._positive("batch", self.batch)
+        self._positive("iterations", self.iterations)
+        self._positive("minutes", self.minutes)
+        self._positive("learning rate", self.learning_rate)
+        self._positive("keep", self.keep)
+        if self.iterations is not None and self.minutes is not None:
+            raise UsageError("iterations and minutes exclude each other: give one of them")
+        if min(self.save_every, self.preview_every, self.seed) < 0:
+            raise UsageError("save-every, preview-every and seed are not negative")
+        if self.coverage is not None and not 0.5 <= self.coverage <= 1:
+            raise UsageError(f"coverage is {self.coverage}: choose 0.5 to 1")
+
+    def _positive(self, name: str, value: float | None) -> None:
+        if value is not None and not (value > 0 and math.isfinite(value)):
+            raise UsageError(f"{name} is {value}: it has to be above 0")
+
+    def torch_device(self) -> torch.device:
+        """The device to train on. Raises UsageError where a GPU is asked for that torch does not see."""
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise UsageError(f"no device is called '{self.device}': choose auto, cpu or cuda")
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise UsageError("torch sees no CUDA device: see `fastswap doctor`, or train with --device cpu")
+        return torch.device("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+@dataclass(frozen=True)
+class TrainSummary:
+    """What became of a training. iteration: where the model is now; iterations: how many this run did; egs_per_s:
+    examples a second, both sides; losses: the last ones reported; interrupted: a signal ended it before its time."""
+
+    model: str
+    checkpoint: str
+    preset: str
+    device: str
+    iteration: int
+    iterations: int
+    epochs: float
+    egs_per_s: float
+    seconds: float
+    losses: dict[str, float]
+    persons: dict[str, int]
+    interrupted: bool
