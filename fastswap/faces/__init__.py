@@ -1,1 +1,65 @@
+"""Faces: found, landmarked, aligned, masked, followed."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastswap.faces.align import EXTENT, TEMPLATE, align, invert, landmarks_68, pixel_matrix, transform
+    from fastswap.faces.cut import is_cut, thumbnail
+    from fastswap.faces.expression import eye_opening, mouth_opening
+    from fastswap.faces.find import FaceFinder, Faces
+    from fastswap.faces.mask import mesh_mask
+    from fastswap.faces.mean_face import mean_face
+    from fastswap.faces.pose import head_pose
+    from fastswap.faces.smooth import OneEuro
+    from fastswap.faces.track import Tracker
+
+_HOMES = {
+    "EXTENT": "align",
+    "TEMPLATE": "align",
+    "FaceFinder": "find",
+    "Faces": "find",
+    "OneEuro": "smooth",
+    "Tracker": "track",
+    "align": "align",
+    "eye_opening": "expression",
+    "head_pose": "pose",
+    "invert": "align",
+    "is_cut": "cut",
+    "landmarks_68": "align",
+    "mean_face": "mean_face",
+    "mesh_mask": "mask",
+    "mouth_opening": "expression",
+    "pixel_matrix": "align",
+    "thumbnail": "cut",
+    "transform": "align",
+}
+
+__all__ = [
+    "EXTENT",
+    "TEMPLATE",
+    "FaceFinder",
+    "Faces",
+    "OneEuro",
+    "Tracker",
+    "align",
+    "eye_opening",
+    "head_pose",
+    "invert",
+    "is_cut",
+    "landmarks_68",
+    "mean_face",
+    "mesh_mask",
+    "mouth_opening",
+    "pixel_matrix",
+    "thumbnail",
+    "transform",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,196 @@
+"""Where faces are: BlazeFace (short and full range) over views of the frames, decoded, and joined over views.
+
+Convention: a *view* is a similarity [2, 3] from the pixels of the network's square input to *square* pixels: frame pixels
+whose x is stretched by the frames' aspect (pixel width / height), so that faces are round. Pixel centres are integers.
+All views of all frames go through the network as one stream of chunks; geometry is on the CPU, where `warp` reads it.
+
+The networks' raw output is in input pixels, with pixel centres at halves; the anchors and the weighted suppression are
+those the networks were trained with (Bazarevsky et al. 2019, https://arxiv.org/abs/1907.05047).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fastswap.faces import networks
+from fastswap.ops.planes import Planes
+from fastswap.ops.warp import warp
+
+JOIN_IOU = 0.3
+_CHUNK = 16  # views a pass: more gains nothing on a CPU and costs memory
+_RIGHT_EYE, _LEFT_EYE = 0, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """A network's name, its input size in pixels, and its anchor grids: (stride in pixels, anchors a cell)."""
+
+    network: str
+    size: int
+    grids: tuple[tuple[int, int], ...]
+
+
+SHORT_RANGE = Detector("short", 128, ((8, 2), (16, 6)))
+FULL_RANGE = Detector("full", 192, ((4, 1),))
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """V looks at the frames. matrix: float32 [V, 2, 3], input px -> square px; frame: int64 [V]."""
+
+    matrix: Tensor
+    frame: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """K faces, on the CPU, best first. frame: int64 [K]; centre: float32 [K, 2] and side: [K] of the box, square px;
+    eyes: [K, 2, 2], the person's right and left, square px; score: [K], 0..1."""
+
+    frame: Tensor
+    centre: Tensor
+    side: Tensor
+    eyes: Tensor
+    score: Tensor
+
+
+def whole(planes: Planes, aspect: float, detector: Detector, turns: tuple[int, ...] = (0,)) -> Views:
+    """The whole of each frame, letterboxed, once per quarter turn in `turns` (of the view, clockwise)."""
+    width, height = planes.width * aspect, float(planes.height)
+    views = [_square((width - 1) / 2, (height - 1) / 2, max(width, height), turn, detector.size) for turn in turns]
+    return _each_frame(views, planes.frames)
+
+
+def tiles(planes: Planes, aspect: float, detector: Detector, levels: int, smallest: float) -> Views:
+    """A pyramid of overlapping squares: at level l = 1..levels their side is the frame's longer side / 2^l, while that
+    is at least `smallest` square px. Neighbours overlap by a third or more, so that no face lies on a cut only."""
+    width, height = planes.width * aspect, float(planes.height)
+    views = []
+    for level in range(1, levels + 1):
+        side = max(width, height) / 2**level
+        if side < smallest:
+            break
+        views += [
+            _square(x + (side - 1) / 2, y + (side - 1) / 2, side, 0, detector.size)
+            for y in _starts(height, side)
+            for x in _starts(width, side)
+        ]
+    return _each_frame(views, planes.frames)
+
+
+def select(views: Views, frames: Tensor) -> Views:
+    """The views of some frames only. frames: bool [M]."""
+    keep = frames[views.frame]
+    return Views(views.matrix[keep], views.frame[keep])
+
+
+def detect(planes: Planes, aspect: float, detector: Detector, views: Views, threshold: float) -> Detections:
+    """All faces that score at least `threshold` in any view, those of one frame that overlap by JOIN_IOU joined."""
+    network = networks.load(detector.network, planes.device)
+    to_frame = torch.tensor([[1 / aspect], [1.0]])
+    found = []
+    for start in range(0, len(views.frame), _CHUNK):
+        matrix, frame = views.matrix[start : start + _CHUNK], views.frame[start : start + _CHUNK]
+        pixels = warp(
+            planes,
+            (matrix * to_frame).to(planes.device),
+            detector.size,
+            frame=frame.to(planes.device),
+            mean=0.5,
+            std=0.5,
+        )
+        regressors, logits = (output.cpu() for output in network(pixels))
+        found.append(_decode(detector, regressors, logits[..., 0], matrix, frame, threshold))
+    return join(found)
+
+
+def join(parts: list[Detections]) -> Detections:
+    """Weighted suppression: the best of a group of boxes that overlap, placed at the group's mean, weighted by score."""
+    frame, score = (torch.cat([getattr(p, name) for p in parts] or [torch.zeros(0)]) for name in ("frame", "score"))
+    if not len(frame):
+        return Detections(torch.zeros(0, dtype=torch.int64), torch.zeros(0, 2), score, torch.zeros(0, 2, 2), score)
+    shape = torch.cat([torch.cat([p.centre, p.side[:, None], p.eyes.flatten(1)], 1) for p in parts])
+    order = score.argsort(descending=True, stable=True)
+    frame, score, shape = frame[order], score[order], shape[order]
+    groups = _groups(frame.numpy(), shape.numpy())
+    weights = score[:, None]
+    kept = [int(group[0]) for group in groups]
+    means = torch.stack([(shape[group] * weights[group]).sum(0) / weights[group].sum() for group in groups])
+    return Detections(frame[kept], means[:, :2], means[:, 2], means[:, 3:].reshape(-1, 2, 2), score[kept])
+
+
+def overlap(boxes: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Intersection over union of boxes (x0, y0, x1, y1): [A, 4], [B, 4] -> [A, B]."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    shared = (high - low).clip(min=0).prod(axis=2)
+    areas, other_areas = (np.prod(b[:, 2:] - b[:, :2], axis=1) for b in (boxes, others))
+    united: NDArray[np.float32] = areas[:, None] + other_areas[None] - shared
+    return shared / np.maximum(united, np.finfo(np.float32).tiny)
+
+
+def _groups(frame: NDArray[np.int64], shape: NDArray[np.float32]) -> list[NDArray[np.int64]]:
+    half = shape[:, 2:3] / 2
+    boxes = np.concatenate([shape[:, :2] - half, shape[:, :2] + half], axis=1)
+    groups = []
+    for number in np.unique(frame):
+        left = np.flatnonzero(frame == number)
+        while len(left):
+            near = overlap(boxes[left[:1]], boxes[left])[0] >= JOIN_IOU
+            near[0] = True
+            groups.append(left[near])
+            left = left[~near]
+    return groups
+
+
+def _decode(
+    detector: Detector, regressors: Tensor, logits: Tensor, matrix: Tensor, frame: Tensor, threshold: float
+) -> Detections:
+    scores = logits.sigmoid()
+    view, anchor = (scores >= threshold).nonzero(as_tuple=True)
+    raw, matrix = regressors[view, anchor], matrix[view]
+    centres = _anchors(detector)[anchor]
+    points = raw.reshape(-1, 8, 2)[:, [0, 2 + _RIGHT_EYE, 2 + _LEFT_EYE]] + centres[:, None] - 0.5
+    points = points @ matrix[:, :, :2].mT + matrix[:, None, :, 2]
+    scale = matrix[:, :, 0].norm(dim=1)
+    side = raw[:, 2:4].amax(dim=1) * scale
+    return Detections(frame[view], points[:, 0], side, points[:, 1:], scores[view, anchor])
+
+
+@cache
+def _anchors(detector: Detector) -> Tensor:
+    """The anchors' centres in input pixels, halves at pixel centres: [A, 2], by grid, row, column, anchor of the cell."""
+    grids = []
+    for stride, per_cell in detector.grids:
+        at = (torch.arange(detector.size // stride) + 0.5) * stride
+        y, x = torch.meshgrid(at, at, indexing="ij")
+        grids.append(torch.stack([x, y], -1).reshape(-1, 1, 2).expand(-1, per_cell, 2).reshape(-1, 2))
+    return torch.cat(grids)
+
+
+def _square(x: float, y: float, side: float, turn: int, size: int) -> Tensor:
+    """The view of the square of `side` centred at (x, y), turned by quarter turns: [2, 3]."""
+    scale, middle = side / size, (size - 1) / 2
+    cos, sin = ((1, 0), (0, 1), (-1, 0), (0, -1))[turn % 4]
+    linear = torch.tensor([[cos, -sin], [sin, cos]]) * scale
+    shift = torch.tensor([x, y]) - linear @ torch.tensor([middle, middle])
+    return torch.cat([linear, shift[:, None]], dim=1).float()
+
+
+def _starts(length: float, side: float) -> list[float]:
+    """Where along an edge the squares begin; one centred on an edge shorter than a square."""
+    if length <= side:
+        return [(length - side) / 2]
+    count = int(np.ceil((length - side) / (side * 2 / 3))) + 1
+    return [float(start) for start in np.linspace(0, length - side, count)]
+
+
+def _each_frame(views: list[Tensor], frames: int) -> Views:
+    matrix = torch.stack(views) if views else torch.zeros(0, 2, 3)
+    return Views(matrix.repeat(frames, 1, 1), torch.arange(frames).repeat_interleave(len(views)))
