@@ -6,35 +6,35 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fastswap.faces.align import EXTENT, TEMPLATE, align, invert, landmarks_68, pixel_matrix, transform
+    from fastswap.faces.alignment import EXTENT, TEMPLATE, align, invert, landmarks_68, pixel_matrix, transform
     from fastswap.faces.cut import is_cut, thumbnail
     from fastswap.faces.expression import eye_opening, mouth_opening
     from fastswap.faces.find import FaceFinder, Faces
     from fastswap.faces.mask import mesh_mask
-    from fastswap.faces.mean_face import mean_face
     from fastswap.faces.pose import head_pose
     from fastswap.faces.smooth import OneEuro
+    from fastswap.faces.template import mean_face
     from fastswap.faces.track import Tracker
 
 _HOMES = {
-    "EXTENT": "align",
-    "TEMPLATE": "align",
+    "EXTENT": "alignment",
+    "TEMPLATE": "alignment",
     "FaceFinder": "find",
     "Faces": "find",
     "OneEuro": "smooth",
     "Tracker": "track",
-    "align": "align",
+    "align": "alignment",
     "eye_opening": "expression",
     "head_pose": "pose",
-    "invert": "align",
+    "invert": "alignment",
     "is_cut": "cut",
-    "landmarks_68": "align",
-    "mean_face": "mean_face",
+    "landmarks_68": "alignment",
+    "mean_face": "template",
     "mesh_mask": "mask",
     "mouth_opening": "expression",
-    "pixel_matrix": "align",
+    "pixel_matrix": "alignment",
     "thumbnail": "cut",
-    "transform": "align",
+    "transform": "alignment",
 }
 
 __all__ = [
