@@ -20,7 +20,7 @@ from fastswap.errors import InputError
 from fastswap.faces import mesh_mask, pixel_matrix
 from fastswap.faceset import FaceSet
 from fastswap.models import Preset
-from fastswap.ops import Jitter, augment
+from fastswap.ops.augment import Jitter, augment
 from fastswap.training.step import Examples
 
 FEWEST = 8

@@ -9,9 +9,10 @@ import time
 import torch
 from torch import Tensor
 
+from fastswap.device import resolve_device
 from fastswap.errors import TrainingError
 from fastswap.models import ModelConfig, newest_checkpoint, write_config
-from fastswap.ops import Jitter
+from fastswap.ops.augment import Jitter
 from fastswap.progress import Report, silent
 from fastswap.training.checkpoint import restore, save
 from fastswap.training.data import Feed, Side, load, stored_size
@@ -35,7 +36,7 @@ def train(settings: TrainSettings, report: Report = silent) -> TrainSummary:
     DamagedFileError for a model folder of which nothing is whole, TrainingError where the losses stop being numbers
     or the device's memory is too small."""
     settings.check()
-    device = settings.torch_device()
+    device = torch.device(resolve_device(settings.device))
     with locked(settings.model), stop_on_signals() as stop:
         for leftover in settings.model.rglob(".*.partial*"):  # of a run that was killed while it wrote
             leftover.unlink(missing_ok=True)

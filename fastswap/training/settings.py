@@ -6,8 +6,6 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from fastswap.errors import UsageError
 
 
@@ -55,14 +53,6 @@ class TrainSettings:
     def _positive(self, name: str, value: float | None) -> None:
         if value is not None and not (value > 0 and math.isfinite(value)):
             raise UsageError(f"{name} is {value}: it has to be above 0")
-
-    def torch_device(self) -> torch.device:
-        """The device to train on. Raises UsageError where a GPU is asked for that torch does not see."""
-        if self.device not in ("auto", "cpu", "cuda"):
-            raise UsageError(f"no device is called '{self.device}': choose auto, cpu or cuda")
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise UsageError("torch sees no CUDA device: see `fastswap doctor`, or train with --device cpu")
-        return torch.device("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 @dataclass(frozen=True)
