@@ -2,12 +2,15 @@
 
 It is the symmetric generalised Procrustes mean (Gower 1975) of the mesh landmarks of neutral, frontal portraits, and
 lies in `mean_face.safetensors` beside this module, where it came from in its header. To make it again:
-`python -m fastswap.faces.template PHOTO...`. Axes: x right, y down, z away from the camera, one unit the side of the
-square; no yaw and no roll by symmetry, and no pitch meaning the mean pitch of people who look into the camera.
+`python -m fastswap.faces.template "WHERE THE PHOTOS ARE FROM" PHOTO...`
+
+Axes: x right, y down, z away from the camera, one unit the side of the square. The mean face has no yaw and no roll, by
+symmetry; its pitch of zero is the mean pitch of people who look into the camera.
 """
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +18,8 @@ import torch
 from torch import Tensor
 
 from fastswap.faces.mesh import FACE_OVAL, LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS
+from fastswap.ops.planes import Planes
+from fastswap.storage import atomic
 
 TEMPLATE = "mean478-v1"
 EXTENT = "oval60-v1"  # the unit square is centred on the mean face's oval, whose height is OVAL_HEIGHT of the square
@@ -106,3 +111,31 @@ def _placed(mean: Tensor) -> Tensor:
     centre = torch.stack([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, mean[:, 2].mean()])
     square = torch.tensor([0.5, 0.5, 0.0], dtype=mean.dtype)
     return (mean - centre) * (OVAL_HEIGHT / (high[1] - low[1])) + square
+
+
+def main(source: str, photos: list[Path]) -> None:
+    """Makes the file again from photos of one neutral, frontal face each, and says what it made."""
+    from safetensors.torch import save_file
+
+    points, pairs = build(torch.cat([_landmarks(photo) for photo in photos]))
+    header = {"template": TEMPLATE, "extent": EXTENT, "faces": str(len(photos)), "source": source}
+    with atomic(_FILE) as temporary:
+        save_file({"points": points.contiguous(), "mirror": pairs}, temporary, metadata=header)
+    print(f"{_FILE.name}: the mean of {len(photos)} faces")
+
+
+def _landmarks(photo: Path) -> Tensor:
+    import numpy as np
+    from PIL import Image
+
+    from fastswap.faces.find import FaceFinder
+
+    picture = torch.from_numpy(np.array(Image.open(photo).convert("RGB")))
+    landmarks = FaceFinder().find(Planes("rgb", (picture[None],))).landmarks
+    if len(landmarks) != 1:
+        raise SystemExit(f"{photo}: one face expected, {len(landmarks)} found")
+    return landmarks
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], [Path(name) for name in sys.argv[2:]])
