@@ -13,9 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastswap.faces import EXTENT, TEMPLATE, FaceFinder, Faces, align, head_pose, pixel_matrix
+from fastswap.faces import EXTENT, TEMPLATE, FaceFinder, Faces, align, head_pose, is_cut, pixel_matrix, thumbnail
 from fastswap.faces.identity import describe
-from fastswap.faces.track import is_cut, thumbnail
 from fastswap.faceset.format import FaceSetMeta, Source, hash_source
 from fastswap.faceset.parts import Parts, empty_rows, settings_of
 from fastswap.ops import Planes, warp
