@@ -24,7 +24,7 @@ MAX_PIXELS = 178_956_970
 
 
 def probe(path: Path) -> VideoInfo:
-    """What the headers and the first decodable frame say. Raises InputError where there is no frame or no use for it."""
+    """What headers and the first decodable frame say. Raises InputError where there is no frame or no use for it."""
     with open_input(path) as container:
         stream = moving_stream(container)
         if stream is None:
@@ -65,7 +65,7 @@ def _describe(path: Path, container: Any, stream: Any, frame: Any) -> VideoInfo:
     fps = stream.average_rate or stream.guessed_rate or _DEFAULT_FPS
     return VideoInfo(
         path, width, height, _count(container, stream, fps), fps, stream.time_base, layout, codec,
-        aspect=float(1 / square if orientation.transpose else square),
+        pixel_shape=1 / square if orientation.transpose else square,
         colour=_orientation.turn_colour(colour, orientation, frame.width, frame.height) if layout != "rgb" else colour,
         tags=tags, has_audio=bool(audio_streams(container)), orientation=orientation,
     )  # fmt: skip

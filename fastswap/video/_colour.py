@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from fastswap.errors import InputError
 from fastswap.ops.planes import Colour, Matrix
-from fastswap.video.frame import UNSPECIFIED, ColourTags
+from fastswap.video.frame import UNSPECIFIED, ColourTags, VideoInfo
 
 FULL = 2
 LIMITED = 1
@@ -59,3 +59,21 @@ def colour_of(name: str, tags: ColourTags, codec: str, width: int, height: int, 
 def centred(colour: Colour) -> Colour:
     """`colour` with chroma as swscale leaves it when it halves full-width chroma: between the two."""
     return replace(colour, siting=CENTRE)
+
+
+_CODES: dict[Matrix, int] = {"bt709": 1, "bt601": 6, "bt2020": 9}
+
+
+def yuv_of(source: VideoInfo) -> Colour:
+    """What a source's frames mean once they are YUV: an RGB source becomes that which players expect of its size."""
+    if source.layout != "rgb":
+        return source.colour
+    return Colour(guess_matrix(source.width, source.height))
+
+
+def tags_to_write(source: VideoInfo) -> ColourTags:
+    """The source's own tags, what it does not say left unsaid; for an RGB source those of `yuv_of`."""
+    if source.layout != "rgb":
+        return source.tags
+    code = _CODES[yuv_of(source).matrix]
+    return ColourTags(code, code, code, LIMITED)

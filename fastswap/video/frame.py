@@ -31,7 +31,7 @@ class ColourTags:
 class VideoInfo:
     """A video, a picture or a folder of pictures, as its first frame shows it.
 
-    width, height: upright, in pixels; aspect: width over height of one upright pixel (1.0 is square).
+    width, height: upright, in pixels; pixel_shape, aspect: width over height of one upright pixel (1 is square).
     frames: how many, an estimate; None where the file does not say. fps: the average, in frames a second.
     time_base: seconds that one unit of `Frame.pts` stands for.
     bit_depth: of the delivered samples, 8 or 10. codec: the stream's ("h264", "gif"), or a picture's format ("jpeg").
@@ -46,12 +46,16 @@ class VideoInfo:
     time_base: Fraction
     layout: Layout
     codec: str
-    aspect: float = 1.0
+    pixel_shape: Fraction = Fraction(1)
     colour: Colour = _COLOUR
     tags: ColourTags = ColourTags()
     is_pictures: bool = False
     has_audio: bool = False
     orientation: Orientation = UPRIGHT
+
+    @property
+    def aspect(self) -> float:
+        return float(self.pixel_shape)
 
     @property
     def bit_depth(self) -> int:

@@ -1,0 +1,135 @@
+"""Writing a video with PyAV: native frames in, their time stamps kept, the source's sound copied."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, cast
+
+from fastswap.storage import atomic
+from fastswap.video import _colour, _encoders, _orientation, _samples
+from fastswap.video._audio import SourceCopy, check_audio
+from fastswap.video._containers import log
+from fastswap.video._orientation import UPRIGHT
+from fastswap.video._writer import VideoWriter
+from fastswap.video.frame import Frame, VideoInfo
+
+_SITINGS = {
+    (0.0, 0.5): "left", (0.5, 0.5): "center", (0.0, 0.0): "topleft",
+    (0.5, 0.0): "top", (0.0, 1.0): "bottomleft", (0.5, 1.0): "bottom",
+}  # fmt: skip
+"""FFmpeg's names of the places of chroma that a stream can tell (H.273, chroma sample location)."""
+_RATE_LIMIT = 1_000_000
+"""Frame rates are written as fractions of at most this denominator."""
+_UNEVEN = Fraction(1, 10)
+"""How far, in frames, a frame may stand off the grid of a constant frame rate."""
+
+
+class AvWriter(VideoWriter):
+    """Writes one video file; see `write_video`."""
+
+    def __init__(self, path: Path, source: VideoInfo, codec: str, quality: int | None) -> None:
+        super().__init__(path, source)
+        self._encoder, self._quality = _encoders.choose(path, source, codec, quality)
+        self._container = _encoders.container_of(path)
+        if source.has_audio:
+            check_audio(path, self._container, source.path)
+        turnable = self._container in _encoders.TURNABLE
+        self._orientation = source.orientation if turnable else UPRIGHT
+        self._colour = _orientation.turn_colour(
+            _colour.yuv_of(source), self._orientation.inverse(), source.width, source.height
+        )
+        self._constant = self._container in _encoders.CONSTANT_RATE
+        self._time_base = 1 / source.fps if self._constant else source.time_base
+        self._copy: SourceCopy | None = None
+        self._durations: dict[int, int] = {}
+        self._last: int | None = None
+        self._said_uneven = False
+
+    def _begin(self) -> None:
+        import av
+
+        temporary = self._stack.enter_context(atomic(self.path))
+        self._output = av.open(f"file:{temporary}", "w", format=self._container)
+        self._stack.callback(self._close)
+        self._stream = self._add_video()
+        if self.source.has_audio or self.source.layout != "rgb":  # an RGB clip may be one that only Pillow reads
+            self._copy = SourceCopy(self.source.path, self._output)
+            self._stack.callback(self._copy.close)
+
+    def _close(self) -> None:
+        import av
+
+        with suppress(av.FFmpegError):  # it has been closed already, unless something went wrong before
+            self._output.close()
+
+    def _add_video(self) -> Any:  # av.video.stream.VideoStream
+        source = self.source
+        options = self._encoder.options(self._quality)
+        if self._colour.siting in _SITINGS and source.layout != "rgb":
+            options["chroma_sample_location"] = _SITINGS[self._colour.siting]
+        stream = self._output.add_stream(
+            self._encoder.name, rate=source.fps.limit_denominator(_RATE_LIMIT), options=options
+        )
+        context: Any = stream.codec_context
+        context.width, context.height = self._orientation.inverse().size(source.width, source.height)
+        context.pix_fmt = "yuv420p10le" if source.layout == "p010" else "yuv420p"
+        stream.time_base = context.time_base = self._time_base
+        context.sample_aspect_ratio = self._pixel_shape()
+        tags = _colour.tags_to_write(source)
+        context.colorspace, context.color_range = tags.matrix, tags.range
+        context.color_primaries, context.color_trc = tags.primaries, tags.transfer
+        if self._orientation != UPRIGHT:
+            cast(Any, stream).set_display_matrix(self._orientation.matrix())
+        if tag := self._encoder.tags.get(self._container):
+            context.codec_tag = tag
+        return stream
+
+    def _pixel_shape(self) -> Fraction:
+        """Width over height of a pixel as it is stored here."""
+        upright = self.source.pixel_shape
+        return 1 / upright if self._orientation.transpose else upright
+
+    def _put(self, frame: Frame) -> None:
+        planes = _orientation.turn(frame.planes, self._orientation.inverse())
+        picture = _samples.to_yuv(planes, self._colour) if planes.layout == "rgb" else _samples.to_av(planes)
+        picture.time_base = self._time_base
+        picture.pts, picture.duration = self._time(frame)
+        self._durations[picture.pts] = picture.duration
+        tags = _colour.tags_to_write(self.source)
+        picture.colorspace, picture.color_range = tags.matrix, tags.range
+        picture.color_primaries, picture.color_trc = tags.primaries, tags.transfer
+        self._mux(self._stream.encode(picture))
+
+    def _time(self, frame: Frame) -> tuple[int, int]:
+        """(pts, duration) in the encoder's time base."""
+        start = self._copy.start if self._copy else Fraction(0)
+        exact = (frame.pts * frame.time_base - start) / self._time_base
+        length = frame.duration * frame.time_base / self._time_base
+        pts, duration = round(exact), max(1, round(length))
+        if self._constant and abs(exact - pts) > _UNEVEN:
+            self._say_uneven()
+        if self._last is not None and pts <= self._last:
+            pts = self._last + 1
+        self._last = pts
+        return pts, duration
+
+    def _say_uneven(self) -> None:
+        if not self._said_uneven:
+            kept = ".mp4 and .mkv keep their times"
+            log.warning("%s: %s has one frame rate, and frames move to it; %s", self.path.name, self.path.suffix, kept)
+        self._said_uneven = True
+
+    def _mux(self, encoded: list[Any]) -> None:
+        for packet in encoded:
+            packet.duration = self._durations.pop(packet.pts, packet.duration)
+            if self._copy:
+                self._copy.advance(packet.dts * packet.time_base)
+            self._output.mux(packet)
+
+    def _finish(self) -> None:
+        self._mux(self._stream.encode(None))
+        if self._copy:
+            self._copy.advance(None)
+        self._output.close()

@@ -1,0 +1,90 @@
+"""What every writer keeps: a whole output or none, and never over its own source."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from fastswap.errors import InputError
+from fastswap.video._containers import reason
+from fastswap.video.frame import Frame, VideoInfo
+
+
+class VideoWriter(ABC):
+    """Takes the frames of a source in order. Leaving the `with` block well puts the output in place; leaving it by an
+    exception leaves nothing behind. Nothing is created before the first frame."""
+
+    def __init__(self, path: Path, source: VideoInfo) -> None:
+        self.path = path
+        self.source = source
+        self._stack = ExitStack()
+        self._frames = 0
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def write(self, frame: Frame) -> None:
+        """Takes the next frame. Raises ValueError where it is not of the source's layout and size, InputError where the
+        disk does not take it."""
+        self._check(frame)
+        with self._guarded():
+            if self._frames == 0:
+                self._begin()
+            self._put(frame)
+        self._frames += 1
+
+    def _check(self, frame: Frame) -> None:
+        expected = (self.source.layout, self.source.width, self.source.height)
+        got = (frame.planes.layout, frame.planes.width, frame.planes.height)
+        if got != expected:
+            raise ValueError(f"a frame of {expected} expected, got {got}")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._stack.__exit__(kind, error, trace)
+            return
+        with self._guarded(), self._stack:
+            if self._frames == 0:
+                raise InputError(f"{self.path} is not written: {self.source.path} gave no frame")
+            self._finish()
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Turns what the disk or an encoder refuses into one line."""
+        import av
+
+        try:
+            yield
+        except (av.FFmpegError, OSError) as error:
+            raise InputError(f"{self.path} cannot be written: {reason(error)}") from error
+
+    @abstractmethod
+    def _begin(self) -> None:
+        """Opens the output, with what must be undone on `self._stack`."""
+
+    @abstractmethod
+    def _put(self, frame: Frame) -> None:
+        """Writes one frame."""
+
+    @abstractmethod
+    def _finish(self) -> None:
+        """Writes what is held back."""
+
+
+def check_target(path: Path, source: Path) -> None:
+    """Raises InputError where the output is the source itself, or its folder cannot be written to."""
+    if path.exists() and source.exists() and path.samefile(source):
+        raise InputError(f"{path} is the source itself: name another output")
+    folder = path.parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise InputError(f"{path} cannot be written: {folder} is not a folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{path} cannot be written: {folder} may not be written to")
