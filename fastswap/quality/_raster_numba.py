@@ -1,12 +1,14 @@
 """The puppet's rasteriser: which triangle every quarter of a pixel shows, then one colour a pixel from the texture.
 
-Two passes. `cover` fills a depth buffer of twice the frame's width and height with the nearest triangle's number. `shade`
-maps each pixel back to the texture: where its four quarters lie close together in the texture (nearly everywhere) one
-bilinear sample does; where they do not (a lip over the mouth, a nose over a cheek) the four are sampled and averaged,
-which is what keeps those edges from looking sawn.
+Two passes. `cover` fills a depth buffer of twice the frame's width and height with the nearest triangle's number.
+`shade` maps each pixel back to the texture: where its four quarters lie close together in the texture (nearly
+everywhere) one bilinear sample does; where they do not (a lip over the mouth, a nose over a cheek) the four are sampled
+and averaged, which is what keeps those edges from looking sawn.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numba as nb
 import numpy as np
@@ -16,7 +18,7 @@ APART = 6.0  # texture px (the texture has two a frame px): further apart than t
 
 
 @nb.njit(cache=True, nogil=True, fastmath=True)
-def cover(points, triangles, depth, owner):
+def cover(points: Any, triangles: Any, depth: Any, owner: Any) -> None:
     """points: float32 [V, 3] frame px and depth (smaller is nearer); triangles: int32 [T, 3]; depth: float32 [2H, 2W]
     and owner: int32 [2H, 2W] are overwritten."""
     height, width = depth.shape
@@ -32,10 +34,10 @@ def cover(points, triangles, depth, owner):
         if abs(area) < np.float32(1e-6):
             continue
         inverse = np.float32(1) / area
-        x0 = max(np.int64(np.ceil(min(ax, bx, cx))), 0)
-        x1 = min(np.int64(np.floor(max(ax, bx, cx))), width - 1)
-        y0 = max(np.int64(np.ceil(min(ay, by, cy))), 0)
-        y1 = min(np.int64(np.floor(max(ay, by, cy))), height - 1)
+        x0 = max(int(np.ceil(min(ax, bx, cx))), 0)
+        x1 = min(int(np.floor(max(ax, bx, cx))), width - 1)
+        y0 = max(int(np.ceil(min(ay, by, cy))), 0)
+        y1 = min(int(np.floor(max(ay, by, cy))), height - 1)
         az, bz, cz = points[a, 2], points[b, 2], points[c, 2]
         step_b, step_c = (cy - ay) * inverse, -(by - ay) * inverse
         for y in range(y0, y1 + 1):
@@ -53,8 +55,8 @@ def cover(points, triangles, depth, owner):
 
 
 @nb.njit(cache=True, nogil=True, fastmath=True)
-def planes(points, triangles, values):
-    """values: float32 [V, K] at the vertices -> float32 [T, K, 3], the coefficients (x, y, 1) of each triangle's plane."""
+def planes(points: Any, triangles: Any, values: Any) -> Any:
+    """values: float32 [V, K] at the vertices -> float32 [T, K, 3]: each triangle's coefficients of (x, y, 1)."""
     count = values.shape[1]
     out = np.zeros((triangles.shape[0], count, 3), np.float32)
     for t in range(triangles.shape[0]):
@@ -74,11 +76,11 @@ def planes(points, triangles, values):
 
 
 @nb.njit(inline="always")
-def _sample(texture, u, v, share, total):
+def _sample(texture: Any, u: Any, v: Any, share: Any, total: Any) -> None:
     height, width = texture.shape[0], texture.shape[1]
     u = min(max(u, np.float32(0)), np.float32(width - 1.001))
     v = min(max(v, np.float32(0)), np.float32(height - 1.001))
-    x, y = np.int64(u), np.int64(v)
+    x, y = int(u), int(v)
     fx, fy = u - np.float32(x), v - np.float32(y)
     for k in range(3):
         top = texture[y, x, k] + fx * (np.float32(texture[y, x + 1, k]) - np.float32(texture[y, x, k]))
@@ -87,7 +89,7 @@ def _sample(texture, u, v, share, total):
 
 
 @nb.njit(cache=True, nogil=True, fastmath=True)
-def shade(owner, plane, texture, out):
+def shade(owner: Any, plane: Any, texture: Any, out: Any) -> None:
     """owner: int32 [2H, 2W] of `cover`; plane: float32 [T, 5, 3], of (u, v) in texture px and of the light's (r, g, b)
     gains; texture: uint8 [H', W', 3]; out: uint8 [H, W, 3], overwritten."""
     height, width = out.shape[0], out.shape[1]

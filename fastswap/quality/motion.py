@@ -22,11 +22,11 @@ LONG_BLINK_EVERY = 4  # each fourth blink holds, so that closed eyes are a share
 class Motion:
     """One performance of F frames. Every field is float64 [F].
 
-    yaw, pitch, roll: degrees added to the photo's own pose (yaw > 0: turned to the picture's right, pitch > 0: up,
-    roll > 0: clockwise in the picture; the signs of faces.head_pose); shift_x, shift_y: heights of the face oval; zoom: a factor; mouth: gap between
-    the lips in heights of the face oval, absolute; smile: -1 (puckered) to 1 (corners out and up); brows: -1 to 1 (up);
-    blink: 0 (as in the photo) to 1 (closed); light_x, light_y: where the light stands, -1..1, to the right and below;
-    brightness: a factor; warmth: -1 (blue) to 1 (orange).
+    yaw, pitch, roll: degrees added to the photo's own pose, with the signs of faces.head_pose (yaw > 0: turned to the
+    picture's right, pitch > 0: up, roll > 0: clockwise in the picture); shift_x, shift_y: heights of the face oval;
+    zoom: a factor; mouth: gap between the lips in heights of the face oval, absolute; smile: -1 (puckered) to 1
+    (corners out and up); brows: -1 to 1 (up); blink: 0 (as in the photo) to 1 (closed); light_x, light_y: where the
+    light stands, -1..1, to the right and below; brightness: a factor; warmth: -1 (blue) to 1 (orange).
     """
 
     yaw: Track

@@ -25,7 +25,7 @@ class Puppet:
     """Renders a face as its motion says. Frames are square, RGB uint8 [size, size, 3]."""
 
     def __init__(self, photo: Picture, landmarks: NDArray[np.floating], placement: Array, size: int) -> None:
-        """photo: RGB [h, w, 3]; landmarks: [478, 3] in photo px; placement: [2, 3], frame px -> photo px, a similarity."""
+        """photo: RGB [h, w, 3]; landmarks: [478, 3], photo px; placement: [2, 3], frame px -> photo px (similarity)."""
         scale = float(np.hypot(placement[0, 0], placement[1, 0]))
         self.size = size
         self._rest = rigging.gentle_depth(_to_frame(np.asarray(landmarks, np.float64), placement, scale))
@@ -67,7 +67,8 @@ class Puppet:
         shape = shape + now["brows"] * rig.brows + now["blink"] * rig.blink
         turned = now["zoom"] * shape @ _rotation(now).T + (now["shift_x"], now["shift_y"], 0.0)
         placed: Array = shape + rig.follow[:, None] * (turned - shape)
-        return placed * self._height + self._origin
+        pixels: Array = placed * self._height + self._origin
+        return pixels
 
     def _gains(self, now: dict[str, float]) -> Array:
         normals = self._rig.normals @ _rotation(now).T

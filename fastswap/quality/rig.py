@@ -2,10 +2,10 @@
 them. All in face units: x right, y down, z away from the camera, one unit the height of the face oval, the origin at
 the point about which the head turns.
 
-Besides the landmarks there is an extra row on each upper lid, and rings: the face oval blown up until it lies outside of
-the frame. So the *whole* photo is one mesh, hair and neck follow the head, and nothing has to be painted in behind it.
-Eyeballs, teeth and the dark of the mouth are pieces of their own that lie behind the skin and show where it opens: a lid
-that closes covers the eye as it does in life, where a lid drawn in one piece with the eye would smear it.
+Besides the landmarks there is an extra row on each upper lid, and rings: the face oval blown up until it lies outside
+of the frame. So the *whole* photo is one mesh, hair and neck follow the head, and nothing has to be painted in behind
+it. Eyeballs, teeth and the dark of the mouth are pieces of their own that lie behind the skin and show where it opens:
+a lid that closes covers the eye as it does in life, where a lid drawn in one piece with the eye would smear it.
 """
 
 from __future__ import annotations
