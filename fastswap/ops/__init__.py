@@ -1,6 +1,9 @@
-"""The accelerated operations. Each has one module of its name; its docstring is the contract for every implementation."""
+"""The accelerated operations. Each has one module of its name; its docstring is every implementation's contract."""
 
+from fastswap.ops.augment import Jitter, augment
+from fastswap.ops.match_colour import match_colour
 from fastswap.ops.planes import Colour, Planes
+from fastswap.ops.soft_mask import soft_mask
 from fastswap.ops.warp import warp
 
-__all__ = ["Colour", "Planes", "warp"]
+__all__ = ["Colour", "Jitter", "Planes", "augment", "match_colour", "soft_mask", "warp"]

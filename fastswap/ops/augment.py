@@ -1,0 +1,172 @@
+"""augment: from the faces resident on the device to a training batch, in one pass.
+
+A stored face is sampled once for each output: coverage crop, rotation, zoom, shift, mirror and grid warp are composed
+into one position, where Faceswap resamples the picture three times and so blurs it three times.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, replace
+
+import torch
+from torch import Tensor
+
+from fastswap.ops._impl import kernel, resolve
+
+CHANNELS = 4  # R, G, B, mask
+MAX_TAPS = 64
+SPACING = 1.25  # px between taps at most: each is a tent two pixels wide, so that none of the face falls between them
+
+
+@dataclass(frozen=True, slots=True)
+class Jitter:
+    """The constants of what `augment` draws, after Faceswap's defaults. Lengths are in sides of the crop.
+
+    Uniform: the angle in +-rotation, the zoom in 1 +-zoom, both coordinates of the shift in +-shift, the pull on L in
+    +-lightness and those on a and b in +-ab. The face is mirrored with probability `flip`. Each coordinate of each of
+    the 5 x 5 grid nodes is normal, of deviation `grid`. Faceswap's CLAHE (p = .5) is left out: it is no function of a
+    pixel alone. Raises ValueError for a negative value, a zoom of 1 or more, or one out of 0..1 for flip and colour.
+    """
+
+    rotation: float = 10.0  # degrees
+    zoom: float = 0.05
+    shift: float = 0.05
+    flip: float = 0.5
+    grid: float = 5 / 256
+    lightness: float = 0.30
+    ab: float = 0.08
+
+    def __post_init__(self) -> None:
+        values = astuple(self)
+        if not all(math.isfinite(v) and v >= 0 for v in values) or self.zoom >= 1:
+            raise ValueError(f"a jitter is a finite amount, 0 or more, and its zoom is below 1: got {self}")
+        if max(self.flip, self.lightness, self.ab) > 1:
+            raise ValueError(f"flip, lightness and ab are parts of 1: got {self}")
+
+    def without(self, *, warp: bool = False, flip: bool = False, colour: bool = False) -> Jitter:
+        """The same without the grid warp, the mirror or the colour shift, where the flag is True (--no-warp, ...)."""
+        changes: dict[str, float] = {}
+        if warp:
+            changes["grid"] = 0.0
+        if flip:
+            changes["flip"] = 0.0
+        if colour:
+            changes.update(lightness=0.0, ab=0.0)
+        return replace(self, **changes)
+
+
+def augment(
+    faces: Tensor,  # uint8 [M, S, S, 4]: R, G, B, mask
+    index: Tensor,  # int64 [N]: which face
+    sample: Tensor,  # int64 [N]: the global number of the example
+    *,
+    seed: int,
+    size_in: int,
+    size_out: int,
+    coverage: float,
+    jitter: Jitter | None = None,
+    impl: str = "auto",
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Training examples: (warped, target, mask), float32 0..1 on the device of `faces`.
+
+    warped: [N, 3, size_in, size_in], target: [N, 3, size_out, size_out], mask: [N, 1, size_out, size_out]; the mask is
+    the fourth channel under the target's transform. `coverage` is the central part of a face's side: the crop.
+
+    Convention: positions are counted from the face's centre; p = ((x + .5) / size - .5, (y + .5) / size - .5) for pixel
+    (x, y) of an output. The target shows at p the face's position
+
+        q = coverage * R(angle)^-1 (mirror(p) - shift) / zoom,         face pixel (q + .5) S - .5
+
+    with mirror(x, y) = (-x, y) or (x, y): Faceswap's order (rotate and zoom about the centre, shift, then mirror). The
+    warped picture shows what the target has at p + d(p), d bilinear between 5 x 5 displacements whose nodes lie at
+    0, 1/4, ... 1 of the crop. That is Faceswap's grid: its 5 x 5 map stretched to 1.25 of the crop less a tenth at each
+    end puts the nodes exactly there (and the picture half a pixel aside, which is left out).
+
+    An output pixel is the mean of n x n bilinear samples spread over it, n = ceil(S * coverage / size / 1.25). Borders
+    replicate; Faceswap paints black what its warp pulls in from outside of the crop, but a stored face goes on there,
+    and shows it. The colour shift comes after sampling and is the same for warped and target: each c of 2.55 L, a + 128 and
+    b + 128 in CIELAB (D65) becomes (255 - c) r + c for a drawn r >= 0 and c (1 + r) for r < 0; colours end in 0..1.
+
+    Random numbers are Philox4x32-10 words at key = seed, counter = (sample, draw number, 0): an example depends on
+    (seed, sample, face) alone, not on the batch it is in nor on the implementation.
+
+    Raises TypeError for other dtypes, ValueError for other shapes, sizes below 1, a seed outside of 0..2^63-1, a
+    coverage outside of (0, 1] or tensors on several devices, and on the CPU IndexError for an index outside of 0..M-1 (on a GPU
+    the host would have to wait for it).
+    """
+    jitter = Jitter() if jitter is None else jitter
+    _check(faces, index, sample, seed, (size_in, size_out), coverage)
+    impl = resolve("augment", impl, faces.device)
+    taps = [_taps(faces.shape[1] * coverage / size) for size in (size_in, size_out)]
+    numbers = [float(value) for value in astuple(jitter)]
+    warped, target, mask = _augment(faces, index, sample, seed, size_in, size_out, coverage, *taps, numbers, impl)
+    return warped, target, mask
+
+
+def _taps(shrink: float) -> int:
+    return max(1, min(math.ceil(shrink / SPACING), MAX_TAPS))
+
+
+def _check(faces: Tensor, index: Tensor, sample: Tensor, seed: int, sizes: tuple[int, int], coverage: float) -> None:
+    if faces.dtype != torch.uint8:
+        raise TypeError(f"faces are torch.uint8, got {faces.dtype}")
+    if faces.ndim != 4 or faces.shape[1] != faces.shape[2] or faces.shape[3] != CHANNELS or faces.shape[1] < 1:
+        raise ValueError(f"faces are [M, S, S, {CHANNELS}], got {list(faces.shape)}")
+    for name, numbers in (("index", index), ("sample", sample)):
+        if numbers.dtype != torch.int64:
+            raise TypeError(f"{name} is torch.int64, got {numbers.dtype}")
+        if numbers.device != faces.device:
+            raise ValueError(f"faces are on {faces.device}, {name} is on {numbers.device}")
+    if index.ndim != 1 or index.shape != sample.shape:
+        raise ValueError(f"index and sample are both [N], got {list(index.shape)} and {list(sample.shape)}")
+    if not 0 <= seed < 2**63:
+        raise ValueError(f"a seed is between 0 and 2^63 - 1, got {seed}")
+    if min(sizes) < 1:
+        raise ValueError(f"size_in and size_out are at least 1, got {sizes[0]} and {sizes[1]}")
+    if not 0 < coverage <= 1:
+        raise ValueError(f"coverage is the part of the face that is shown, above 0 and up to 1, got {coverage}")
+
+
+@torch.library.custom_op("fastswap::augment", mutates_args=())
+def _augment(
+    faces: Tensor,
+    index: Tensor,
+    sample: Tensor,
+    seed: int,
+    size_in: int,
+    size_out: int,
+    coverage: float,
+    taps_in: int,
+    taps_out: int,
+    jitter: Sequence[float],
+    impl: str,
+) -> tuple[Tensor, Tensor, Tensor]:
+    if index.device.type == "cpu" and len(index) and not 0 <= int(index.min()) <= int(index.max()) < len(faces):
+        raise IndexError(f"index goes from {int(index.min())} to {int(index.max())}, and there are {len(faces)} faces")
+    numbers = (seed, size_in, size_out, coverage, taps_in, taps_out, jitter)
+    warped, target, mask = kernel("augment", impl).augment(faces, index, sample, *numbers)
+    return warped, target, mask
+
+
+@_augment.register_fake
+def _(
+    faces: Tensor,
+    index: Tensor,
+    sample: Tensor,
+    seed: int,
+    size_in: int,
+    size_out: int,
+    coverage: float,
+    taps_in: int,
+    taps_out: int,
+    jitter: Sequence[float],
+    impl: str,
+) -> tuple[Tensor, Tensor, Tensor]:
+    n = index.shape[0]
+    return (
+        faces.new_empty((n, 3, size_in, size_in), dtype=torch.float32),
+        faces.new_empty((n, 3, size_out, size_out), dtype=torch.float32),
+        faces.new_empty((n, 1, size_out, size_out), dtype=torch.float32),
+    )

@@ -1,0 +1,53 @@
+"""match_colour: a swapped face takes the colours of the face that it replaces, in aligned space."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fastswap.ops._impl import kernel, resolve
+
+METHODS = ("reinhard",)
+
+
+def match_colour(
+    face: Tensor,  # [N, 3, s, s] RGB 0..1
+    target: Tensor,  # [N, 3, s, s] RGB 0..1
+    mask: Tensor,  # [N, 1, s, s] 0..1
+    method: str = "reinhard",
+    *,
+    impl: str = "auto",
+) -> Tensor:
+    """`face` in the colours that `target` has inside the mask: [N, 3, s, s], clamped to 0..1.
+
+    reinhard: in CIELAB (sRGB, D65), each of L, a, b of the whole face is shifted and scaled so that, weighted by the
+    mask, it gets the target's mean and standard deviation. The gain stays within 1/2..2, so that a flat face is not
+    blown up into noise. Each face has statistics of its own; one whose mask weighs less than one pixel stays as it is.
+    (Reinhard, Ashikhmin, Gooch, Shirley: "Color transfer between images", 2001, with CIELAB for their l-alpha-beta.)
+
+    Raises TypeError where the three are not floating point of one dtype, ValueError for other shapes, several devices
+    or an unknown method.
+    """
+    if method not in METHODS:
+        raise ValueError(f"no colour match {method!r}: use one of {', '.join(METHODS)}")
+    if not face.is_floating_point() or not face.dtype == target.dtype == mask.dtype:
+        raise TypeError(f"faces and mask are of one float dtype, got {face.dtype}, {target.dtype} and {mask.dtype}")
+    if face.ndim != 4 or face.shape[1] != 3 or face.shape[2] != face.shape[3] or target.shape != face.shape:
+        raise ValueError(f"face and target are both [N, 3, s, s], got {list(face.shape)} and {list(target.shape)}")
+    if mask.shape != (face.shape[0], 1, *face.shape[2:]):
+        raise ValueError(f"the mask of faces {list(face.shape)} is [N, 1, s, s], got {list(mask.shape)}")
+    if not face.device == target.device == mask.device:
+        raise ValueError(f"face, target and mask are on {face.device}, {target.device} and {mask.device}")
+    matched: Tensor = _match_colour(face, target, mask, method, resolve("match_colour", impl, face.device))
+    return matched
+
+
+@torch.library.custom_op("fastswap::match_colour", mutates_args=())
+def _match_colour(face: Tensor, target: Tensor, mask: Tensor, method: str, impl: str) -> Tensor:
+    out: Tensor = getattr(kernel("match_colour", impl), method)(face, target, mask)
+    return out
+
+
+@_match_colour.register_fake
+def _(face: Tensor, target: Tensor, mask: Tensor, method: str, impl: str) -> Tensor:
+    return torch.empty(face.shape, dtype=face.dtype, device=face.device)
