@@ -2,8 +2,9 @@
 
 from fastswap.ops.augment import Jitter, augment
 from fastswap.ops.match_colour import match_colour
+from fastswap.ops.paste import paste
 from fastswap.ops.planes import Colour, Planes
 from fastswap.ops.soft_mask import soft_mask
 from fastswap.ops.warp import warp
 
-__all__ = ["Colour", "Jitter", "Planes", "augment", "match_colour", "soft_mask", "warp"]
+__all__ = ["Colour", "Jitter", "Planes", "augment", "match_colour", "paste", "soft_mask", "warp"]

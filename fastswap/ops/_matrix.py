@@ -4,6 +4,8 @@ output pixel takes, which frame each face belongs to. All implementations get th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -61,3 +63,23 @@ def singular_values(matrix: Tensor) -> Tensor:
 def tap_counts(larger: Tensor) -> Tensor:
     """n of the n x n taps of an output pixel, int64, from the larger singular value."""
     return torch.ceil(larger - _TAP_SLACK).clamp(1, MAX_TAPS).to(torch.int64)
+
+
+def chroma_from_frame(matrix: Tensor, siting: Sequence[float]) -> Tensor:
+    """A map out of frame px as a map out of the chroma plane's px, of which i lies at luma pixel 2 i + siting."""
+    shift = matrix[:, :, :2] @ matrix.new_tensor(siting) + matrix[:, :, 2]
+    return torch.cat([2 * matrix[:, :, :2], shift.unsqueeze(-1)], dim=2)
+
+
+def rectangles(matrix: Tensor, side: int, width: int, height: int) -> Tensor:
+    """Where in a plane of width x height a square of `side` px shows: int64 [N, 4], x0, y0, x1, y1, ends excluded.
+
+    matrix [N, 2, 3]: plane px -> square's px. A bilinear sample reaches one pixel past the square, and the taps of a
+    plane's pixel half a pixel past its centre.
+    """
+    low, high = -1.0, float(side)
+    corners = matrix.new_tensor([[low, low], [high, low], [low, high], [high, high]]).T
+    places = torch.linalg.inv(matrix[:, :, :2]) @ (corners - matrix[:, :, 2:])
+    first, last = torch.floor(places.amin(2) - 0.5), torch.ceil(places.amax(2) + 0.5) + 1
+    limit = matrix.new_tensor([width, height])
+    return torch.cat([first, last], dim=1).clamp(min=0).minimum(limit.repeat(2)).to(torch.int64)

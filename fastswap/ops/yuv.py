@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fastswap.ops.planes import Colour
 
 P010_STEP = 64  # ten bits in the high end of sixteen
+LEVELS = (255.0, 0.0, 0.0, 0.0, 0.0, 255.0, 0.0, 0.0, 0.0, 0.0, 255.0, 0.0)  # RGB to 8-bit RGB
 _LUMA_WEIGHTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}  # of red, of blue
 
 
