@@ -1,7 +1,7 @@
 """Where faces are: BlazeFace (short and full range) over views of the frames, decoded, and joined over views.
 
-Convention: a *view* is a similarity [2, 3] from the pixels of the network's square input to *square* pixels: frame pixels
-whose x is stretched by the frames' aspect (pixel width / height), so that faces are round. Pixel centres are integers.
+Convention: a *view* is a similarity [2, 3] from the pixels of the network's square input to *square* pixels: frame
+pixels whose x is stretched by the aspect (pixel width / height), so that faces are round. Pixel centres are integers.
 All views of all frames go through the network as one stream of chunks; geometry is on the CPU, where `warp` reads it.
 
 The networks' raw output is in input pixels, with pixel centres at halves; the anchors and the weighted suppression are
@@ -10,6 +10,7 @@ those the networks were trained with (Bazarevsky et al. 2019, https://arxiv.org/
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -24,6 +25,8 @@ from fastswap.ops.warp import warp
 
 JOIN_IOU = 0.3
 _CHUNK = 16  # views a pass: more gains nothing on a CPU and costs memory
+_SMALLEST_TILE = 160.0  # square px: smaller ones would only enlarge
+_MOST_TILES = 256
 _RIGHT_EYE, _LEFT_EYE = 0, 1
 
 
@@ -67,20 +70,19 @@ def whole(planes: Planes, aspect: float, detector: Detector, turns: tuple[int, .
     return _each_frame(views, planes.frames)
 
 
-def tiles(planes: Planes, aspect: float, detector: Detector, levels: int, smallest: float) -> Views:
+def tiles(planes: Planes, aspect: float, detector: Detector, levels: int, turns: tuple[int, ...] = (0,)) -> Views:
     """A pyramid of overlapping squares: at level l = 1..levels their side is the frame's longer side / 2^l, while that
-    is at least `smallest` square px. Neighbours overlap by a third or more, so that no face lies on a cut only."""
+    is at least _SMALLEST_TILE and a frame has at most _MOST_TILES in all. Neighbours overlap by a third or more, so that
+    a face of up to that size lies whole in one of them. All quarter turns in `turns` of every square."""
     width, height = planes.width * aspect, float(planes.height)
     views = []
     for level in range(1, levels + 1):
         side = max(width, height) / 2**level
-        if side < smallest:
+        corners = [(x, y) for y in _starts(height, side) for x in _starts(width, side)]
+        if side < _SMALLEST_TILE or len(views) + len(corners) * len(turns) > _MOST_TILES:
             break
-        views += [
-            _square(x + (side - 1) / 2, y + (side - 1) / 2, side, 0, detector.size)
-            for y in _starts(height, side)
-            for x in _starts(width, side)
-        ]
+        half = (side - 1) / 2
+        views += [_square(x + half, y + half, side, turn, detector.size) for x, y in corners for turn in turns]
     return _each_frame(views, planes.frames)
 
 
@@ -92,26 +94,32 @@ def select(views: Views, frames: Tensor) -> Views:
 
 def detect(planes: Planes, aspect: float, detector: Detector, views: Views, threshold: float) -> Detections:
     """All faces that score at least `threshold` in any view, those of one frame that overlap by JOIN_IOU joined."""
-    network = networks.load(detector.network, planes.device)
-    to_frame = torch.tensor([[1 / aspect], [1.0]])
     found = []
-    for start in range(0, len(views.frame), _CHUNK):
-        matrix, frame = views.matrix[start : start + _CHUNK], views.frame[start : start + _CHUNK]
-        pixels = warp(
-            planes,
-            (matrix * to_frame).to(planes.device),
-            detector.size,
-            frame=frame.to(planes.device),
-            mean=0.5,
-            std=0.5,
-        )
-        regressors, logits = (output.cpu() for output in network(pixels))
-        found.append(_decode(detector, regressors, logits[..., 0], matrix, frame, threshold))
+    for part, regressors, logits in _run(planes, aspect, detector, views):
+        found.append(_decode(detector, regressors, logits, part, threshold))
     return join(found)
 
 
+def best_score(planes: Planes, aspect: float, detector: Detector, matrix: Tensor, frame: Tensor) -> Tensor:
+    """The best score anywhere in each view: [V]."""
+    runs = _run(planes, aspect, detector, Views(matrix, frame))
+    return torch.cat([torch.zeros(0), *(logits.sigmoid().amax(1) for _, _, logits in runs)])
+
+
+def _run(planes: Planes, aspect: float, detector: Detector, views: Views) -> Iterator[tuple[Views, Tensor, Tensor]]:
+    """The network over the views, a chunk a time: the chunk's views, regressors [V, A, 16], logits [V, A]."""
+    network = networks.load(detector.network, planes.device)
+    to_frame = torch.tensor([[1 / aspect], [1.0]])
+    for start in range(0, len(views.frame), _CHUNK):
+        part = Views(views.matrix[start : start + _CHUNK], views.frame[start : start + _CHUNK])
+        matrix, frame = (part.matrix * to_frame).to(planes.device), part.frame.to(planes.device)
+        pixels = warp(planes, matrix, detector.size, frame=frame, mean=0.5, std=0.5)
+        regressors, logits = (output.cpu() for output in network(pixels))
+        yield part, regressors, logits[..., 0]
+
+
 def join(parts: list[Detections]) -> Detections:
-    """Weighted suppression: the best of a group of boxes that overlap, placed at the group's mean, weighted by score."""
+    """Weighted suppression: of boxes that overlap the best one, placed at the mean of them all, weighted by score."""
     frame, score = (torch.cat([getattr(p, name) for p in parts] or [torch.zeros(0)]) for name in ("frame", "score"))
     if not len(frame):
         return Detections(torch.zeros(0, dtype=torch.int64), torch.zeros(0, 2), score, torch.zeros(0, 2, 2), score)
@@ -131,8 +139,9 @@ def overlap(boxes: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[
     high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
     shared = (high - low).clip(min=0).prod(axis=2)
     areas, other_areas = (np.prod(b[:, 2:] - b[:, :2], axis=1) for b in (boxes, others))
-    united: NDArray[np.float32] = areas[:, None] + other_areas[None] - shared
-    return shared / np.maximum(united, np.finfo(np.float32).tiny)
+    united = areas[:, None] + other_areas[None] - shared
+    ratio: NDArray[np.float32] = shared / np.maximum(united, np.finfo(np.float32).tiny)
+    return ratio
 
 
 def _groups(frame: NDArray[np.int64], shape: NDArray[np.float32]) -> list[NDArray[np.int64]]:
@@ -149,23 +158,21 @@ def _groups(frame: NDArray[np.int64], shape: NDArray[np.float32]) -> list[NDArra
     return groups
 
 
-def _decode(
-    detector: Detector, regressors: Tensor, logits: Tensor, matrix: Tensor, frame: Tensor, threshold: float
-) -> Detections:
+def _decode(detector: Detector, regressors: Tensor, logits: Tensor, views: Views, threshold: float) -> Detections:
     scores = logits.sigmoid()
     view, anchor = (scores >= threshold).nonzero(as_tuple=True)
-    raw, matrix = regressors[view, anchor], matrix[view]
+    raw, matrix = regressors[view, anchor], views.matrix[view]
     centres = _anchors(detector)[anchor]
     points = raw.reshape(-1, 8, 2)[:, [0, 2 + _RIGHT_EYE, 2 + _LEFT_EYE]] + centres[:, None] - 0.5
     points = points @ matrix[:, :, :2].mT + matrix[:, None, :, 2]
     scale = matrix[:, :, 0].norm(dim=1)
     side = raw[:, 2:4].amax(dim=1) * scale
-    return Detections(frame[view], points[:, 0], side, points[:, 1:], scores[view, anchor])
+    return Detections(views.frame[view], points[:, 0], side, points[:, 1:], scores[view, anchor])
 
 
 @cache
 def _anchors(detector: Detector) -> Tensor:
-    """The anchors' centres in input pixels, halves at pixel centres: [A, 2], by grid, row, column, anchor of the cell."""
+    """The anchors' centres [A, 2] in input pixels, halves at pixel centres: by grid, row, column, anchor of a cell."""
     grids = []
     for stride, per_cell in detector.grids:
         at = (torch.arange(detector.size // stride) + 0.5) * stride

@@ -15,16 +15,15 @@ import torch
 from torch import Tensor
 
 from fastswap.faces import detect, landmarks
+from fastswap.faces._belief import CONFIRMED, FOLLOWED, believe
 from fastswap.faces.detect import FULL_RANGE, SHORT_RANGE, Detections
 from fastswap.ops.planes import Planes
 
-FLAG = 0.5  # the least face flag of a face
 _SCORE = 0.4  # the least detector score worth a look by the mesh
 _SAME_FACE = 0.3  # the overlap of landmark boxes from which two finds in a frame are one face
 _TURNS = (1, 2, 3)
 _SEARCH_EVERY = 8  # of consecutive frames in which nothing was found, every how many are searched thoroughly
 _SMALL_LEVELS, _RETRY_LEVELS = 5, 2  # of the tile pyramid
-_SMALLEST_TILE = 160.0  # square px: smaller tiles would only enlarge
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ class Faces:
     """N faces of a batch of frames, sorted by frame, larger first within a frame; on the frames' device.
 
     frame: int64 [N], index into the batch; box: float32 [N, 4] x0, y0, x1, y1 of the landmarks, frame px; score: [N],
-    the detector's (of a face that only the mesh saw: that of the frame it was followed from); flag: [N], the mesh's own
+    the detector's, or where that left a doubt the mean of both detectors on the face alone; flag: [N], the mesh's own
     face probability; landmarks: float32 [N, 478, 3], frame px and relative depth (in frame px of height).
     """
 
@@ -91,9 +90,9 @@ class FaceFinder:
         self.small = small
 
     def find(self, planes: Planes, *, aspect: float = 1.0) -> Faces:
-        """The faces of M frames. More than one frame are taken as consecutive frames of a video: faces are followed from
-        frame to frame within the batch. aspect: pixel width / height. Raises ValueError for an aspect that is not
-        positive, and what `networks.load` raises."""
+        """The faces of M frames, which are consecutive frames of a video where M > 1: faces are followed from frame to
+        frame within the batch. aspect: pixel width / height. Raises ValueError for an aspect that is not positive, and
+        what `networks.load` raises."""
         if not 0 < aspect < float("inf"):
             raise ValueError(f"aspect is positive and finite, got {aspect}")
         search = _Search(planes.to(self.device), aspect)
@@ -115,13 +114,12 @@ class _Search:
         self.planes, self.aspect = planes, aspect
         none = torch.zeros(0)
         self.found = _Found(torch.zeros(0, dtype=torch.int64), none, none, torch.zeros(0, 478, 3))
-        self._asked = torch.zeros(0, dtype=torch.int64)
 
     def whole(self, detector: detect.Detector, frames: Tensor, turns: tuple[int, ...] = (0,)) -> None:
         self._detect(detector, detect.select(detect.whole(self.planes, self.aspect, detector, turns), frames))
 
     def tiles(self, levels: int, frames: Tensor) -> None:
-        views = detect.tiles(self.planes, self.aspect, FULL_RANGE, levels, _SMALLEST_TILE)
+        views = detect.tiles(self.planes, self.aspect, FULL_RANGE, levels)
         self._detect(FULL_RANGE, detect.select(views, frames))
 
     def thoroughly(self, frames: Tensor, *, tiles: bool) -> None:
@@ -155,7 +153,7 @@ class _Search:
             rows = torch.cat([rows for rows, _ in asked])
             target = torch.cat([frames for _, frames in asked])
             before = len(self.found.frame)
-            fresh = self._look(landmarks.regions_of(fresh.points[rows]), target, fresh.score[rows])
+            fresh = self._look(landmarks.regions_of(fresh.points[rows]), target, torch.zeros(len(rows)), FOLLOWED)
             if len(self.found.frame) == before:
                 return
 
@@ -173,11 +171,10 @@ class _Search:
             found: Detections = detect.detect(self.planes, self.aspect, detector, views, _SCORE)
             self._look(landmarks.regions(found), found.frame, found.score)
 
-    def _look(self, region: Tensor, frame: Tensor, score: Tensor) -> _Found:
-        """Runs the mesh on regions, keeps the faces it agrees to, and returns those."""
-        points, flag = landmarks.landmark(self.planes, self.aspect, region, frame)
-        seen = flag >= FLAG
-        new = _Found(frame[seen], score[seen], flag[seen], points[seen])
+    def _look(self, region: Tensor, frame: Tensor, score: Tensor, least: float = CONFIRMED) -> _Found:
+        """Keeps the regions that are faces, and returns those."""
+        faces = believe(self.planes, self.aspect, region, frame, score, least)
+        new = _Found(frame[faces.row], faces.score, faces.flag, faces.points)
         self.found = self.found.join(new)
         return new
 

@@ -1,7 +1,7 @@
 """The 478 landmarks of a face in a frame, from the attention mesh network.
 
-Convention: a *region* is a rotated square in *square* pixels (frame pixels with x stretched by the aspect): centre x and
-y, side, angle in radians (the picture's x axis turned towards y). Pixel centres are integers.
+Convention: a *region* is a rotated square in *square* pixels (frame pixels with x stretched by the aspect): centre x
+and y, side, angle in radians (the picture's x axis turned towards y). Pixel centres are integers.
 The network: Grishchenko et al. 2020, https://arxiv.org/abs/2006.10962.
 """
 
@@ -16,7 +16,7 @@ from fastswap.ops.planes import Planes
 from fastswap.ops.warp import warp
 
 SIZE = 192
-_ENLARGE = 1.5  # the side of the region over that of the face's box
+ENLARGE = 1.5  # the side of the region over that of the face's box
 _CHUNK = 16
 
 # Which of the 478 points the refined outputs stand for: lips, right eye, left eye (the person's own), in their order.
@@ -48,19 +48,19 @@ def regions(found: Detections) -> Tensor:
     """The regions of detected faces, eyes level: [K, 4]."""
     across = found.eyes[:, 1] - found.eyes[:, 0]
     angle = torch.atan2(across[:, 1], across[:, 0])
-    return torch.cat([found.centre, (found.side * _ENLARGE)[:, None], angle[:, None]], dim=1)
+    return torch.cat([found.centre, (found.side * ENLARGE)[:, None], angle[:, None]], dim=1)
 
 
 def regions_of(landmarks: Tensor) -> Tensor:
-    """The regions of faces already landmarked ([K, 478, 2 or 3], square px): the box of the points, level with the eyes'
-    outer corners: [K, 4]."""
+    """The regions [K, 4] of faces already landmarked ([K, 478, 2 or 3], square px): the points' box, enlarged, level
+    with the eyes' outer corners."""
     points = landmarks[..., :2]
     across = points[:, mesh.LEFT_EYE_CORNERS[0]] - points[:, mesh.RIGHT_EYE_CORNERS[0]]
     angle = torch.atan2(across[:, 1], across[:, 0])
     turn = _rotation(angle)
     low, high = (points @ turn).aminmax(dim=1)
     centre = (turn @ ((low + high) / 2)[..., None])[..., 0]
-    return torch.cat([centre, (high - low).amax(1, keepdim=True) * _ENLARGE, angle[:, None]], dim=1)
+    return torch.cat([centre, (high - low).amax(1, keepdim=True) * ENLARGE, angle[:, None]], dim=1)
 
 
 def landmark(planes: Planes, aspect: float, region: Tensor, frame: Tensor) -> tuple[Tensor, Tensor]:
@@ -68,7 +68,7 @@ def landmark(planes: Planes, aspect: float, region: Tensor, frame: Tensor) -> tu
     [K, 478, 3] in square px (depth in the same unit, 0 at the head's middle, towards the viewer negative) and the face
     flag [K], the network's probability that there is a face."""
     network = networks.load("mesh", planes.device)
-    matrix = _matrices(region)
+    matrix = matrices(region, SIZE)
     to_frame = torch.tensor([[1 / aspect], [1.0]])
     points, flags = [torch.zeros(0, mesh.POINTS, 3)], [torch.zeros(0)]
     for start in range(0, len(region), _CHUNK):
@@ -86,8 +86,8 @@ def landmark(planes: Planes, aspect: float, region: Tensor, frame: Tensor) -> tu
 def _assemble(
     surface: Tensor, lips: Tensor, right_eye: Tensor, left_eye: Tensor, right_iris: Tensor, left_iris: Tensor
 ) -> Tensor:
-    """The network's outputs, [K, count * axes] in input pixels, as [K, 478, 3]. Refined points keep the surface's depth;
-    an iris lies as deep as its eye's outline on average."""
+    """The network's outputs, [K, count * axes] in input pixels, as [K, 478, 3]. Refined points keep the surface's
+    depth; an iris lies as deep as its eye's outline on average."""
     points = surface.new_zeros(len(surface), mesh.POINTS, 3)
     points[:, : mesh.SURFACE_POINTS] = surface.reshape(-1, mesh.SURFACE_POINTS, 3)
     refined = (
@@ -107,8 +107,8 @@ def _rotation(angle: Tensor) -> Tensor:
     return torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)
 
 
-def _matrices(region: Tensor) -> Tensor:
-    """[K, 4] regions -> [K, 2, 3], crop px -> square px."""
-    linear = _rotation(region[:, 3]) * (region[:, 2] / SIZE)[:, None, None]
-    middle = torch.full((2, 1), (SIZE - 1) / 2)
+def matrices(region: Tensor, size: int) -> Tensor:
+    """[K, 4] regions -> [K, 2, 3], from the pixels of crops of `size` to square px."""
+    linear = _rotation(region[:, 3]) * (region[:, 2] / size)[:, None, None]
+    middle = torch.full((2, 1), (size - 1) / 2)
     return torch.cat([linear, region[:, :2, None] - linear @ middle], dim=2)
