@@ -55,19 +55,19 @@ class Preset:
     coverage: float
 
     def __post_init__(self) -> None:
+        if not 0 < self.stem <= self.size_in <= _MOST_PIXELS or not 0 < self.size_out <= _MOST_PIXELS or self.batch < 1:
+            raise ValueError(f"preset {self.name}: sizes out of range")
+        widths = (self.dense, self.seed_channels, *self.encoder, *self.decoder)
+        if min(widths) < 1 or max(widths) > _MOST_CHANNELS or not 0 <= self.shared_up <= _MOST_CHANNELS:
+            raise ValueError(f"preset {self.name}: channels outside of 1..{_MOST_CHANNELS}")
+        if not all(0 <= count <= _MOST_BLOCKS for count in self.residual) or len(self.encoder) > _MOST_BLOCKS:
+            raise ValueError(f"preset {self.name}: more than {_MOST_BLOCKS} layers")
+        if len(self.residual) != len(self.decoder):
+            raise ValueError(f"preset {self.name}: one number of residual blocks for each of its decoder's stages")
         doublings = len(self.decoder) + bool(self.shared_up) + self.head
         size_in, size_out = self.bottleneck * self.stem << len(self.encoder), self.seed_size << doublings
         if (self.size_in, self.size_out) != (size_in, size_out):
             raise ValueError(f"preset {self.name}: its layers lead from {size_in} to {size_out} pixels")
-        if len(self.residual) != len(self.decoder):
-            raise ValueError(f"preset {self.name}: one number of residual blocks for each of its decoder's stages")
-        widths = (self.dense, self.seed_channels, *self.encoder, *self.decoder)
-        if min(widths) < 1 or max(widths) > _MOST_CHANNELS or not 0 <= self.shared_up <= _MOST_CHANNELS:
-            raise ValueError(f"preset {self.name}: channels outside of 1..{_MOST_CHANNELS}")
-        if not 0 < self.stem <= self.size_in <= _MOST_PIXELS or not 0 < self.size_out <= _MOST_PIXELS or self.batch < 1:
-            raise ValueError(f"preset {self.name}: sizes out of range")
-        if not all(0 <= count <= _MOST_BLOCKS for count in self.residual) or len(self.encoder) > _MOST_BLOCKS:
-            raise ValueError(f"preset {self.name}: more than {_MOST_BLOCKS} layers")
 
     @property
     def bottleneck(self) -> int:

@@ -53,9 +53,11 @@ class TrainedModel:
     def generate(self, faces: Tensor, side: int) -> tuple[Tensor, Tensor]:
         """faces [N, 3, size_in, size_in] RGB 0..1, cut with `config.coverage` -> colour [N, 3, size_out, size_out]
         and mask [N, 1, size_out, size_out], 0..1: the same faces as `config.sides[side]`. N may be 0."""
-        size = self.config.preset.size_in
+        size, size_out = self.config.preset.size_in, self.config.preset.size_out
         if faces.ndim != 4 or tuple(faces.shape[1:]) != (3, size, size):
             raise ValueError(f"faces [N, 3, {size}, {size}] expected, got {tuple(faces.shape)}")
+        if len(faces) == 0:  # torch's pixel_unshuffle leaves an empty batch as it is
+            return faces.new_zeros(0, 3, size_out, size_out), faces.new_zeros(0, 1, size_out, size_out)
         faces = faces.to(self.device, torch.float32).contiguous(memory_format=torch.channels_last)
         colour, mask = self.network(faces, side)
         return colour.contiguous(), mask.contiguous()

@@ -50,7 +50,13 @@ def settings(pair: tuple[Path, Path], tmp_path: Path) -> Settings:
     """Makes TrainSettings of the tiny network for a model folder of that name."""
 
     def make(name: str = "model", **changes: object) -> TrainSettings:
-        base: dict[str, object] = {"preset": "tiny", "iterations": 12, "save_every": 5, "preview_every": 0, "device": "cpu"}
+        base: dict[str, object] = {
+            "preset": "tiny",
+            "iterations": 12,
+            "save_every": 5,
+            "preview_every": 0,
+            "device": "cpu",
+        }
         return TrainSettings(pair[0], pair[1], tmp_path / name, **{**base, **changes})  # type: ignore[arg-type]
 
     return make
