@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from fastswap.faces.expression import eye_opening, mouth_opening
     from fastswap.faces.find import FaceFinder, Faces
     from fastswap.faces.mask import mesh_mask
+    from fastswap.faces.persons import Gallery, Look, descriptor, group_persons
     from fastswap.faces.pose import head_pose
     from fastswap.faces.smooth import OneEuro
     from fastswap.faces.template import mean_face
@@ -21,10 +22,14 @@ _HOMES = {
     "TEMPLATE": "alignment",
     "FaceFinder": "find",
     "Faces": "find",
+    "Gallery": "persons",
+    "Look": "persons",
     "OneEuro": "smooth",
     "Tracker": "track",
     "align": "alignment",
+    "descriptor": "persons",
     "eye_opening": "expression",
+    "group_persons": "persons",
     "head_pose": "pose",
     "invert": "alignment",
     "is_cut": "cut",
@@ -42,10 +47,14 @@ __all__ = [
     "TEMPLATE",
     "FaceFinder",
     "Faces",
+    "Gallery",
+    "Look",
     "OneEuro",
     "Tracker",
     "align",
+    "descriptor",
     "eye_opening",
+    "group_persons",
     "head_pose",
     "invert",
     "is_cut",
