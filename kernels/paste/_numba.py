@@ -1,6 +1,6 @@
-"""`paste` on the CPU. A face becomes a sprite of four interleaved floats a pixel, its three codes times alpha and alpha
-itself, in a border of zeros: a sample is then four vector loads and no test for the border. A row of the frame is walked
-only where it crosses the square. One thread, without Python's lock.
+"""`paste` on the CPU. A face becomes a sprite of four planes, its three codes times alpha and alpha itself, in a border
+of zeros, so that no sample asks about the border. A row of the frame is walked only where it crosses the square:
+positions first, then channel by channel, then the blend, each a plain loop. One thread, without Python's lock.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ _options = {"error_model": "numpy", "fastmath": {"contract", "nsz", "reassoc"}}
 
 @njit(**_options)
 def _premultiply(face, alpha, numbers, sprite):
-    """face [3, s, s], alpha [s, s], numbers [3, 4] into the inner part of sprite [s + 2, s + 2, 4]."""
-    for y in range(alpha.shape[0]):
-        red, green, blue, weight, row = face[0, y], face[1, y], face[2, y], alpha[y], sprite[y + 1]
-        for k in range(3):
-            a, b, c, d = numbers[k, 0], numbers[k, 1], numbers[k, 2], numbers[k, 3]
-            for x in range(weight.shape[0]):
-                row[x + 1, k] = (a * red[x] + b * green[x] + c * blue[x] + d) * weight[x]
-        for x in range(weight.shape[0]):
-            row[x + 1, 3] = weight[x]
+    """face [3, s, s], alpha [s, s], numbers [3, 4] into the inner part of sprite [4, s + 2, s + 2]."""
+    side = alpha.shape[0]
+    for k in range(3):
+        a, b, c, d = numbers[k, 0], numbers[k, 1], numbers[k, 2], numbers[k, 3]
+        for y in range(side):
+            red, green, blue, weight, row = face[0, y], face[1, y], face[2, y], alpha[y], sprite[k, y + 1]
+            for x in range(side):
+                row[x + 1] = (a * red[x] + b * green[x] + c * blue[x] + d) * weight[x]
+    sprite[3, 1 : side + 1, 1 : side + 1] = alpha
 
 
 @njit(**_options)
@@ -40,57 +40,73 @@ def _crossing(slope, shift, reach, side, low, high):
 
 
 @njit(**_options)
-def _sample(sprite, m, x, y, n):
-    """The mean of n x n bilinear taps around pixel (x, y): the four channels of the sprite."""
-    edge, inner = np.float64(sprite.shape[0] - 1), sprite.shape[0] - 2
-    s0, s1, s2, s3 = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
-    for j in range(n):
-        v = y + (j + 0.5) / n - 0.5
-        for i in range(n):
-            u = x + (i + 0.5) / n - 0.5
-            source_x = min(max(m[0, 0] * u + m[0, 1] * v + m[0, 2] + 1.0, 0.0), edge)
-            source_y = min(max(m[1, 0] * u + m[1, 1] * v + m[1, 2] + 1.0, 0.0), edge)
-            x0, y0 = min(np.int64(source_x), inner), min(np.int64(source_y), inner)
-            right, down = np.float32(source_x - x0), np.float32(source_y - y0)
-            a, b = sprite[np.uintp(y0), np.uintp(x0)], sprite[np.uintp(y0), np.uintp(x0 + 1)]
-            c, d = sprite[np.uintp(y0 + 1), np.uintp(x0)], sprite[np.uintp(y0 + 1), np.uintp(x0 + 1)]
-            wd = right * down
-            wb, wc = right - wd, down - wd
-            wa = np.float32(1) - right - wc
-            s0 += wa * a[0] + wb * b[0] + wc * c[0] + wd * d[0]
-            s1 += wa * a[1] + wb * b[1] + wc * c[1] + wd * d[1]
-            s2 += wa * a[2] + wb * b[2] + wc * c[2] + wd * d[2]
-            s3 += wa * a[3] + wb * b[3] + wc * c[3] + wd * d[3]
-    share = np.float32(1.0 / (n * n))
-    return s0 * share, s1 * share, s2 * share, s3 * share
+def _positions(m, u, v, side, base, right, down):
+    """Of the points (u, v), (u + 1, v) ...: the index of the upper left sample in the sprite, and the weights."""
+    edge, inner, width = np.float64(side + 1), side, side + 2
+    across, along = m[0, 1] * v + m[0, 2] + m[0, 0] * u + 1.0, m[1, 1] * v + m[1, 2] + m[1, 0] * u + 1.0
+    for x in range(base.shape[0]):
+        source_x = min(max(m[0, 0] * x + across, 0.0), edge)
+        source_y = min(max(m[1, 0] * x + along, 0.0), edge)
+        x0, y0 = min(np.int64(source_x), inner), min(np.int64(source_y), inner)
+        base[x] = y0 * width + x0
+        right[x] = np.float32(source_x - x0)
+        down[x] = np.float32(source_y - y0)
+
+
+@njit(**_options)
+def _gather(plane, width, base, right, down, out):
+    """Adds the bilinear samples of one plane of the sprite to a row."""
+    for x in range(out.shape[0]):
+        a, one = np.uintp(base[x]), np.uintp(1)
+        c = a + np.uintp(width)
+        upper = plane[a] + right[x] * (plane[a + one] - plane[a])
+        lower = plane[c] + right[x] * (plane[c + one] - plane[c])
+        out[x] += upper + down[x] * (lower - upper)
+
+
+@njit(**_options)
+def _blend(row, colour, alpha, share, step, limit):
+    """row: the samples of one channel, written. colour and alpha are sums, of which each tap is a `share`."""
+    zero, half, one, top = np.float32(0), np.float32(0.5), np.float32(1), np.float32(limit)
+    per_step, step32 = np.float32(1.0 / step), np.int32(step)
+    for x in range(row.shape[0]):
+        weight = alpha[x] * share
+        value = np.float32(row[x]) * per_step * (one - weight) + colour[x] * share + half
+        code = np.int32(min(max(value, zero), top + half)) * step32
+        row[x] = code if weight > zero else row[x]
 
 
 @njit(**_options)
 def _composite(target, sprite, m, n, box, step, limit):
     """target [h, w, c]: of 1 channel the luma, of 2 the chroma, of 3 RGB; written where alpha > 0."""
-    side = sprite.shape[0] - 2
+    channels, side = target.shape[2], sprite.shape[1] - 2
+    flat, room = sprite.reshape(4, -1), max(box[2] - box[0], 0)
+    base, weights, sums = np.empty(room, np.int64), np.empty((2, room), np.float32), np.empty((4, room), np.float32)
     reach_x, reach_y = (abs(m[0, 0]) + abs(m[0, 1])) / 2, (abs(m[1, 0]) + abs(m[1, 1])) / 2
-    per_step, top = np.float32(1.0 / step), np.float32(limit)
+    k0 = 1 if channels == 2 else 0
     for y in range(box[1], box[3]):
         low, high = _crossing(m[0, 0], m[0, 1] * y + m[0, 2], reach_x, side, box[0], box[2])
         low, high = _crossing(m[1, 0], m[1, 1] * y + m[1, 2], reach_y, side, low, high)
-        for x in range(low, high):
-            first, second, third, alpha = _sample(sprite, m, x, y, n)
-            if alpha > 0:
-                if target.shape[2] == 2:
-                    first, second = second, third
-                colours = (first, second, third)
-                for k in range(target.shape[2]):
-                    before = np.float32(target[y, x, k]) * per_step
-                    value = np.floor(before * (np.float32(1) - alpha) + colours[k] + np.float32(0.5))
-                    target[y, x, k] = np.int64(min(max(value, np.float32(0)), top)) * step
+        count = high - low
+        where, right, down = base[:count], weights[0, :count], weights[1, :count]
+        sums[:, :count] = np.float32(0)
+        for tap in range(n * n):
+            u, v = low + (tap % n + 0.5) / n - 0.5, y + (tap // n + 0.5) / n - 0.5
+            _positions(m, u, v, side, where, right, down)
+            _gather(flat[3], side + 2, where, right, down, sums[3, :count])
+            for k in range(k0, k0 + channels):
+                _gather(flat[k], side + 2, where, right, down, sums[k, :count])
+        for k in range(channels):
+            _blend(
+                target[y, low:high, k], sums[k0 + k, :count], sums[3, :count], np.float32(1.0 / (n * n)), step, limit
+            )
 
 
 @njit(cache=True, nogil=True, **_options)
 def _paste(planes, face, alpha, maps, frame, taps, boxes, numbers, step, limit):
     """planes: a tuple of [M, h, w, c]; maps, taps, boxes: [planes, N, ...]."""
     side = face.shape[3]
-    sprite = np.zeros((side + 2, side + 2, 4), np.float32)
+    sprite = np.zeros((4, side + 2, side + 2), np.float32)
     for n in range(face.shape[0]):
         _premultiply(face[n], alpha[n, 0], numbers, sprite)
         for p in range(len(planes)):
