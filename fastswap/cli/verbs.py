@@ -49,8 +49,8 @@ class Extract(Verb):
     """Ignore faces smaller than this, in frame pixels."""
     small: bool = False
     """Search in tiles too, for faces that are small in a large frame (always done for pictures)."""
-    identity: Literal["appearance", "dlib"] = "appearance"
-    """What persons are told apart by; dlib needs `pip install "fastswap[identity]"`."""
+    persons: Literal["appearance", "identity"] = "appearance"
+    """What persons are told apart by; identity is better and needs `pip install "fastswap[identity]"`."""
     device: Device = "auto"
     """Where the networks run."""
 
@@ -67,7 +67,7 @@ class Extract(Verb):
             device=resolve_device(self.device),
             small=self.small,
             min_size=self.min_size,
-            identity=self.identity,
+            persons=self.persons,
         )
         return extract(settings, quiet=self.quiet)
 

@@ -49,7 +49,7 @@ class FaceSetMeta:
     template: str
     extent: str
     pictures: bool = True
-    identity: str = "appearance"
+    persons: str = "appearance"
     schema: int = SCHEMA
 
     def to_json(self) -> dict[str, Any]:

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 
 from fastswap.errors import DamagedFileError
-from fastswap.faces.persons import TrackAppearance, group_persons
-from fastswap.faces.track import Tracker
+from fastswap.faces import Tracker
+from fastswap.faces.persons import Gallery, group_persons
 from fastswap.faceset.format import LANDMARKS, META_NAME, TABLE_NAME, WORK_NAME, FaceSetMeta, table_schema
 from fastswap.storage import atomic, write_json
 
@@ -69,16 +69,16 @@ class Parts:
         with atomic(self.work / f"part-{next_frame:08d}.parquet") as path:
             pq.write_table(table, path)
 
-    def finish(self, meta: FaceSetMeta, fps: float) -> int:
+    def finish(self, meta: FaceSetMeta, fps: float, same_person: float) -> int:
         """Gives every face its track and person and writes `faces.parquet`, then `faceset.json`, whose presence says that
         the face set is whole. Returns the number of faces; with none, nothing is written."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        tracks, appearances = self._track(fps)
+        tracks, gallery = self._track(fps)
         if not tracks:
             return 0
-        person = group_persons(appearances, method=meta.identity)
+        person = group_persons(gallery.looks(), same_person)
         done = 0
         with atomic(self.folder / TABLE_NAME) as path, pq.ParquetWriter(path, table_schema()) as writer:
             for part, _ in self._read():
@@ -98,10 +98,10 @@ class Parts:
         if not any(self.folder.iterdir()):
             self.folder.rmdir()
 
-    def _track(self, fps: float) -> tuple[list[int], dict[int, TrackAppearance]]:
+    def _track(self, fps: float) -> tuple[list[int], Gallery]:
         tracker = Tracker(max_gap=max(1, round(fps)))
         numbers: list[int] = []
-        appearances: dict[int, TrackAppearance] = {}
+        gallery = Gallery()
         for part, cuts in self._read():
             for frame, rows in _frames(part):
                 cut = any(c <= frame for c in cuts)
@@ -110,11 +110,11 @@ class Parts:
                 landmarks = _matrix(rows["landmarks"], LANDMARKS * 3).reshape(-1, LANDMARKS, 3)
                 found = tracker.update(frame, torch.from_numpy(box), torch.from_numpy(landmarks), cut)
                 numbers += found
-                for track, descriptor in zip(found, rows["descriptor"].to_pylist(), strict=True):
-                    appearances.setdefault(track, TrackAppearance()).add(frame, descriptor)
+                for track, look in zip(found, rows["descriptor"].to_pylist(), strict=True):
+                    gallery.add(track, frame, torch.tensor(look))
             if cuts:
                 tracker.update(cuts[-1], torch.empty(0, 4), torch.empty(0, LANDMARKS, 3), cut=True)
-        return numbers, appearances
+        return numbers, gallery
 
     def _paths(self) -> list[Path]:
         return sorted(self.work.glob("part-*.parquet"))

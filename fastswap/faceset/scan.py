@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fastswap.faces import EXTENT, TEMPLATE, FaceFinder, Faces, align, head_pose, is_cut, pixel_matrix, thumbnail
-from fastswap.faces.identity import describe
+from fastswap.faces import persons
 from fastswap.faceset.format import FaceSetMeta, Source, hash_source
 from fastswap.faceset.parts import Parts, empty_rows, settings_of
 from fastswap.ops import Planes, warp
@@ -32,8 +32,8 @@ _PNG_LEVEL = 1
 @dataclass(frozen=True)
 class ScanSettings:
     """What to look for. size: of the aligned faces, in pixels; every: look at each how manieth frame; small: search tiles
-    for faces that are small in the frame; min_size: of a face's box, in pixels of its longer side; identity: what persons
-    are told apart by, "appearance" or "dlib"; pictures: write the aligned faces too."""
+    for faces that are small in the frame; min_size: of a face's box, in pixels of its longer side; persons: what
+    they are told apart by, "appearance" or "identity" (see `faces.persons`); pictures: write the aligned faces too."""
 
     source: Path
     folder: Path
@@ -42,7 +42,7 @@ class ScanSettings:
     device: str = "cpu"
     small: bool = False
     min_size: int = 0
-    identity: str = "appearance"
+    persons: str = "appearance"
     pictures: bool = True
 
 
@@ -63,7 +63,7 @@ def describe_source(video: Video) -> Source:
 
 def meta_of(settings: ScanSettings, source: Source) -> FaceSetMeta:
     """The description of the face set that a scan with these settings makes of this source."""
-    return FaceSetMeta(source, settings.size, settings.every, TEMPLATE, EXTENT, settings.pictures, settings.identity)
+    return FaceSetMeta(source, settings.size, settings.every, TEMPLATE, EXTENT, settings.pictures, settings.persons)
 
 
 def scan(settings: ScanSettings, meta: FaceSetMeta, report: Report) -> int:
@@ -77,7 +77,7 @@ def scan(settings: ScanSettings, meta: FaceSetMeta, report: Report) -> int:
         for rows, cuts, next_frame in scanner.parts(start, report):
             parts.write(rows, cuts, next_frame)
         fps = float(video.info.fps)
-    faces = parts.finish(meta, fps)
+    faces = parts.finish(meta, fps, scanner.persons.same_person)
     if not faces:
         parts.remove()
     return faces
@@ -90,6 +90,7 @@ class _Scanner:
         self.pool = pool
         pictures = video.info.is_pictures
         self.finder = FaceFinder(settings.device, small=settings.small or pictures)
+        self.persons = persons.method(settings.persons)
         self.previous: Tensor | None = None
         self.faces = 0
 
@@ -135,7 +136,8 @@ class _Scanner:
 
     def _large_enough(self, faces: Faces) -> Faces:
         extent = (faces.box[:, 2:] - faces.box[:, :2]).amax(1)
-        return faces.select(extent >= self.settings.min_size)
+        enough = extent >= self.settings.min_size
+        return Faces(*(getattr(faces, column.name)[enough] for column in fields(faces)))
 
     def _append(
         self, rows: dict[str, list[Any]], chunk: list[Frame], faces: Faces, alignment: Tensor, crops: Tensor, names: list[str]
@@ -151,7 +153,7 @@ class _Scanner:
             "pitch": pose[:, 1],
             "roll": pose[:, 2],
             "sharpness": _sharpness(crops),
-            "descriptor": describe(crops, faces.landmarks, alignment, self.settings.identity),
+            "descriptor": self.persons.describe(crops, faces.landmarks, self.video.info.aspect),
         }
         for name, values in columns.items():
             rows[name] += values.cpu().tolist()
