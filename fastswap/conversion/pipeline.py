@@ -19,7 +19,7 @@ from fastswap.faceset import FaceSet
 from fastswap.faceset.format import META_NAME
 from fastswap.faceset.scan import ScanSettings, describe_source, meta_of, scan
 from fastswap.models import TrainedModel
-from fastswap.ops import COLOUR_METHODS
+from fastswap.ops.match_colour import METHODS
 from fastswap.progress import bar
 from fastswap.video import Video, open_video, write_video
 
@@ -69,7 +69,7 @@ def convert(settings: ConvertSettings, *, quiet: bool = False) -> ConvertSummary
 
     Raises InputError for an input, model or face set that cannot be used, UsageError for an unknown colour method.
     """
-    methods = ("none", *COLOUR_METHODS)
+    methods = ("none", *METHODS)
     if settings.colour not in methods:
         raise UsageError(f"-c {settings.colour}: choose one of {', '.join(methods)}")
     model = TrainedModel.open(settings.model, settings.device)

@@ -1,5 +1,6 @@
 """The accelerated operations. Each has one module of its name; its docstring is every implementation's contract."""
 
+from fastswap.ops._impl import OPERATIONS, implementations
 from fastswap.ops.augment import Jitter, augment
 from fastswap.ops.match_colour import match_colour
 from fastswap.ops.paste import paste
@@ -7,4 +8,15 @@ from fastswap.ops.planes import Colour, Planes
 from fastswap.ops.soft_mask import soft_mask
 from fastswap.ops.warp import warp
 
-__all__ = ["Colour", "Jitter", "Planes", "augment", "match_colour", "paste", "soft_mask", "warp"]
+__all__ = [
+    "OPERATIONS",
+    "Colour",
+    "Jitter",
+    "Planes",
+    "augment",
+    "implementations",
+    "match_colour",
+    "paste",
+    "soft_mask",
+    "warp",
+]

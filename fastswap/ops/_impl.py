@@ -22,6 +22,7 @@ _BUILT = {
     "soft_mask": ("numba", "reference"),
     "match_colour": ("numba", "reference"),
 }
+OPERATIONS = tuple(_BUILT)
 _MODULES = {"reference": "reference", "numba": "_numba"}
 _DEVICES = {"numba": "cpu"}  # an implementation that is not here runs on every device
 _INSTALL = {"numba": "pip install fastswap (numba is one of its own dependencies)"}
