@@ -20,7 +20,7 @@ from fastswap.errors import InputError
 from fastswap.faces import mesh_mask, pixel_matrix
 from fastswap.faceset import FaceSet
 from fastswap.models import Preset
-from fastswap.ops.augment import Jitter, augment
+from fastswap.ops import Jitter, augment, warp
 from fastswap.training.step import Examples
 
 FEWEST = 8
@@ -134,7 +134,6 @@ class Feed:
 
     def __call__(self, iteration: int) -> Examples:
         """The examples of an iteration."""
-        sides = len(self.counts)
         index = self.indices(iteration)
         sample = iteration * len(index) + torch.arange(len(index))
         warped, target, code = augment(
@@ -147,15 +146,12 @@ class Feed:
             coverage=self.coverage,
             jitter=self.jitter,
         )
-        assert len(index) == sides * self.batch
         mask, emphasis = decode(code, self.preset)
         return Examples(warped, target, mask, emphasis)
 
     def plain(self, side: int, count: int) -> tuple[Tensor, Tensor]:
         """`count` faces spread evenly over a side, always the same, as they are: index int64 [count] and float
         [count, 3, size_in, size_in]."""
-        from fastswap.ops import warp
-
         chosen = torch.linspace(0, self.counts[side] - 1, count).round().long() + self.offsets[side]
         size = self.preset.size_in
         stored = self.faces.shape[1]

@@ -12,7 +12,7 @@ from torch import Tensor
 from fastswap.device import resolve_device
 from fastswap.errors import TrainingError
 from fastswap.models import ModelConfig, newest_checkpoint, write_config
-from fastswap.ops.augment import Jitter
+from fastswap.ops import Jitter
 from fastswap.progress import Report, silent
 from fastswap.training.checkpoint import restore, save
 from fastswap.training.data import Feed, Side, load, stored_size

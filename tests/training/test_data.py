@@ -15,7 +15,7 @@ from synthetic import TINY, make_faces
 from fastswap.errors import InputError
 from fastswap.faceset import FaceSet
 from fastswap.models import LITE
-from fastswap.ops.augment import Jitter
+from fastswap.ops import Jitter
 from fastswap.training import TrainSettings
 from fastswap.training.data import Feed, choose_side, decode, encode, load, stored_size
 from fastswap.training.prepare import prepare
