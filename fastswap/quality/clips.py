@@ -24,6 +24,7 @@ FPS = 25
 FRAMES_A, FRAMES_B = 225, 300  # nine and twelve seconds
 CRF = 12  # nothing that a metric would see
 _SCHEMA = 1
+_SOURCE = Path("puppet")  # what the frames come from, where a file would be named
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def motions(seed: int, frames_a: int = FRAMES_A, frames_b: int = FRAMES_B) -> tu
 def write_clip(path: Path, puppet: Puppet, motion: Motion, progress: Report = silent, done: int = 0) -> int:
     """Renders a motion into an H.264 file. Returns `done` plus the frames written."""
     info = VideoInfo(
-        path=path, width=puppet.size, height=puppet.size, frames=len(motion), fps=Fraction(FPS),
+        path=_SOURCE, width=puppet.size, height=puppet.size, frames=len(motion), fps=Fraction(FPS),
         time_base=Fraction(1, FPS), layout="rgb", codec="h264",
     )  # fmt: skip
     with write_video(path, info, codec="h264", quality=CRF) as writer:

@@ -16,6 +16,7 @@ Array = NDArray[np.float64]
 SSIM_SIGMA = 1.5  # Wang et al. 2004: a gaussian window of 11 x 11 px
 SSIM_WINDOW = 11
 K1, K2 = 0.01, 0.03
+STILL = 1e-4  # a track whose deviation is below this does not move: what is left is rounding
 BEST_PSNR = 100.0  # dB, what two equal pictures score: finite, so that medians and differences stay numbers
 WHITE_D65 = (0.95047, 1.0, 1.08883)
 SRGB_TO_XYZ = (
@@ -130,6 +131,6 @@ def correlation(one: NDArray[np.floating], other: NDArray[np.floating]) -> float
     """Pearson's, over the entries that are finite in both: nan of fewer than three or where one stands still."""
     finite = np.isfinite(one) & np.isfinite(other)
     x, y = np.asarray(one, np.float64)[finite], np.asarray(other, np.float64)[finite]
-    if len(x) < 3 or min(x.std(), y.std()) < 1e-9:
+    if len(x) < 3 or min(x.std(), y.std()) < STILL:
         return float("nan")
     return float(np.corrcoef(x, y)[0, 1])

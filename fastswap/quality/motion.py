@@ -105,7 +105,7 @@ def _wander(rng: np.random.Generator, time: Track, pace: float, waves: int = 4) 
     walk: Track = np.sin(2 * np.pi * rates * time[:, None] + phases) @ weights
     walk -= (walk.max() + walk.min()) / 2
     pressed: Track = np.tanh(1.3 * walk / max(float(np.abs(walk).max()), 1e-9)) / np.tanh(1.3)
-    return pressed
+    return np.clip(pressed, -1, 1)
 
 
 def _speech(rng: np.random.Generator, time: Track) -> Track:

@@ -16,6 +16,7 @@ Picture = NDArray[np.uint8]
 DETAIL = 2  # texture px a frame px: bilinear samples of the enlarged photo lose nothing to where a pixel falls
 DARK_ROWS = 64  # height of the strip below the photo that holds the mouth's dark
 PIVOT = 0.12  # how far behind the ears the head turns, in face units
+TURN = 1.35  # how much further a puppet turns than its motion says: flattened as its depth is, it looks turned as much
 SHADE = 0.38  # how much brighter the side is that faces the lamp
 WARM = (0.07, 0.0, -0.11)  # what one unit of warmth adds to red, green and blue
 DEEP, TONGUE = (34, 14, 14), (92, 40, 40)  # the mouth's dark, from the palate to the tongue, RGB
@@ -108,7 +109,7 @@ def _texture(photo: Picture, placement: Array, size: int) -> Picture:
 
 def _rotation(now: dict[str, float]) -> Array:
     """yaw > 0 turns what is near (z < 0) to the right, pitch > 0 turns it up, roll > 0 is clockwise: as head_pose."""
-    yaw, pitch, roll = (np.deg2rad(now[name]) for name in ("yaw", "pitch", "roll"))
+    yaw, pitch, roll = np.deg2rad(TURN * now["yaw"]), np.deg2rad(now["pitch"]), np.deg2rad(now["roll"])
     cy, sy, cp, sp, cr, sr = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
     about_y = np.asarray([[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]])
     about_x = np.asarray([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
