@@ -29,6 +29,12 @@ def check_audio(path: Path, container_name: str, source: Path) -> None:
                 )
 
 
+def audio_rate(source: Path) -> int:
+    """Samples a second of the source's first sound."""
+    with open_input(source) as container:
+        return int(audio_streams(container)[0].codec_context.sample_rate)
+
+
 class SourceCopy:
     """What an output takes over from its source: the sound, muxed up to a time, and the tags of the file.
 

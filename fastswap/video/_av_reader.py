@@ -17,8 +17,9 @@ from fastswap.video._orientation import UPRIGHT, Orientation
 from fastswap.video.frame import ColourTags, Frame, VideoInfo
 
 _DEFAULT_FPS = Fraction(25)
-_WHOLE = 0.95
-"""A file that gives fewer of the frames that it promises is said to end early; edit lists hide a few."""
+_WHOLE = 0.9
+"""A file that gives fewer of the frames that it promises is said to end early; edit lists hide a few,
+and some containers count gaps."""
 MAX_PIXELS = 178_956_970
 """A frame or picture of more is taken for a trap: Pillow's own limit."""
 
@@ -103,7 +104,7 @@ def frames(info: VideoInfo) -> Iterator[Frame]:
     """Every frame that decodes, from the first. Damage is said once and skipped."""
     with open_input(info.path) as container:
         stream = moving_stream(container)
-        clock = _Clock(info)
+        clock = _Clock(info, from_zero="avi" in container.format.name)
         stored = info.orientation.size(info.width, info.height)
         colour = _orientation.turn_colour(info.colour, info.orientation.inverse(), info.width, info.height)
         changed, delivered = False, 0
@@ -148,9 +149,10 @@ def _decoded(path: Path, container: Any, stream: Any, *, threads: bool) -> Itera
 
 class _Clock:
     """Makes time stamps grow strictly: a missing one follows from the frame before it, a repeated one comes a unit
-    later."""
+    later. from_zero: the first frame is at 0 (AVI stores no time stamps, and FFmpeg's guess is a frame late)."""
 
-    def __init__(self, info: VideoInfo) -> None:
+    def __init__(self, info: VideoInfo, *, from_zero: bool = False) -> None:
+        self._shift: int | None = None if from_zero else 0
         self._step = max(1, round(1 / (info.fps * info.time_base)))
         self._last: int | None = None
         self._next = 0
@@ -158,8 +160,9 @@ class _Clock:
     def stamp(self, pts: int | None, duration: int | None) -> tuple[int, int]:
         """(pts, duration) of the next frame, from what the decoder gave."""
         length = duration or self._step
-        if pts is None:
-            pts = self._next
+        if pts is not None and self._shift is None:
+            self._shift = pts
+        pts = self._next if pts is None else pts - (self._shift or 0)
         if self._last is not None and pts <= self._last:
             pts = self._last + 1
         self._last, self._next = pts, pts + length

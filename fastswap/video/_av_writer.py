@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from fastswap.storage import atomic
 from fastswap.video import _colour, _encoders, _orientation, _samples
-from fastswap.video._audio import SourceCopy, check_audio
+from fastswap.video._audio import SourceCopy, audio_rate, check_audio
 from fastswap.video._containers import log
 from fastswap.video._orientation import UPRIGHT
 from fastswap.video._writer import VideoWriter
@@ -46,17 +46,26 @@ class AvWriter(VideoWriter):
         self._durations: dict[int, int] = {}
         self._last: int | None = None
         self._said_uneven = False
+        self._held: Any = None  # the latest packet, whose duration the last one alone decides
+        self._lead = self._end = 0
 
     def _begin(self) -> None:
         import av
 
         temporary = self._stack.enter_context(atomic(self.path))
-        self._output = av.open(f"file:{temporary}", "w", format=self._container)
+        self._output = av.open(f"file:{temporary}", "w", format=self._container, options=self._container_options())
         self._stack.callback(self._close)
         self._stream = self._add_video()
         if self.source.has_audio or self.source.layout != "rgb":  # an RGB clip may be one that only Pillow reads
             self._copy = SourceCopy(self.source.path, self._output)
             self._stack.callback(self._copy.close)
+
+    def _container_options(self) -> dict[str, str]:
+        """mp4 and mov tell when a stream begins in units of the movie's clock, a millisecond unless told otherwise: too
+        coarse for sound. Matroska would move all times so that the priming of the sound, before 0, comes to 0."""
+        if self._container in _encoders.TURNABLE and self.source.has_audio:
+            return {"movie_timescale": str(audio_rate(self.source.path))}
+        return {"avoid_negative_ts": "disabled"} if self._container in ("matroska", "webm") else {}
 
     def _close(self) -> None:
         import av
@@ -67,6 +76,8 @@ class AvWriter(VideoWriter):
     def _add_video(self) -> Any:  # av.video.stream.VideoStream
         source = self.source
         options = self._encoder.options(self._quality)
+        if self._constant:
+            options["bf"] = "0"
         if self._colour.siting in _SITINGS and source.layout != "rgb":
             options["chroma_sample_location"] = _SITINGS[self._colour.siting]
         stream = self._output.add_stream(
@@ -112,7 +123,7 @@ class AvWriter(VideoWriter):
             self._say_uneven()
         if self._last is not None and pts <= self._last:
             pts = self._last + 1
-        self._last = pts
+        self._last, self._end = pts, pts + duration
         return pts, duration
 
     def _say_uneven(self) -> None:
@@ -124,12 +135,22 @@ class AvWriter(VideoWriter):
     def _mux(self, encoded: list[Any]) -> None:
         for packet in encoded:
             packet.duration = self._durations.pop(packet.pts, packet.duration)
-            if self._copy:
-                self._copy.advance(packet.dts * packet.time_base)
-            self._output.mux(packet)
+            if self._held is None:
+                self._lead = packet.dts - packet.pts
+            else:
+                self._mux_held()
+            self._held = packet
+
+    def _mux_held(self) -> None:
+        if self._copy:
+            self._copy.advance(self._held.dts * self._held.time_base)
+        self._output.mux(self._held)
 
     def _finish(self) -> None:
         self._mux(self._stream.encode(None))
+        if self._container in _encoders.TURNABLE:  # their duration is counted along the order of decoding
+            self._held.duration = max(1, self._end + self._lead - self._held.dts)
+        self._mux_held()
         if self._copy:
             self._copy.advance(None)
         self._output.close()

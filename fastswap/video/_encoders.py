@@ -16,6 +16,7 @@ CONTAINERS = {
 TURNABLE = frozenset({"mp4", "mov"})
 """Containers whose display matrix every player follows: stored frames stay as the source stored them."""
 CONSTANT_RATE = frozenset({"avi"})
+"""Containers that keep no times: frames follow each other at one rate, in the order of decoding."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from fastswap.ops.planes import Colour, Planes
@@ -76,7 +77,9 @@ def _turn_plane(plane: Tensor, orientation: Orientation) -> Tensor:
     if orientation.transpose:
         plane = plane.transpose(1, 2)
     axes = [axis for axis, flip in ((1, orientation.flip_y), (2, orientation.flip_x)) if flip]
-    return plane.flip(axes) if axes else plane.contiguous()
+    if plane.dtype == torch.uint16:  # torch has no flip for it
+        return plane.view(torch.int16).flip(axes).contiguous().view(torch.uint16)
+    return plane.flip(axes).contiguous()
 
 
 def turn_colour(colour: Colour, orientation: Orientation, width: int, height: int) -> Colour:

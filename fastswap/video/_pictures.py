@@ -103,12 +103,16 @@ def line(error: Exception) -> str:
 
 def read_picture(path: Path) -> Picture:
     """The picture, upright. Raises InputError where it cannot be read whole."""
+    from PIL import UnidentifiedImageError
+
     try:
         with opened(path) as image:
             name = str(image.format).lower()
             profile = image.info.get("icc_profile") if image.mode in ("RGB", "RGBA", "P") else None
             image.load()
             return Picture(to_rgb(_upright(image)), name, profile)
+    except UnidentifiedImageError as error:
+        raise InputError(f"{path} is no picture, whatever its name says") from error
     except UNREADABLE as error:
         raise InputError(f"{path} cannot be read as a picture: {line(error)}") from error
 
@@ -153,7 +157,7 @@ def info_of_picture(path: Path) -> VideoInfo:
 def info_of_folder(folder: Path) -> VideoInfo:
     """A folder as a video of its pictures; size and format are the first readable one's. Raises InputError where there
     is none."""
-    pictures = list_pictures(folder)
+    pictures = list_pictures(folder, say=True)
     for path in pictures:
         try:
             return _info(folder, read_picture(path), len(pictures))
@@ -169,11 +173,11 @@ def _info(path: Path, picture: Picture, count: int) -> VideoInfo:
     return VideoInfo(path, width, height, count, _FPS, 1 / _FPS, "rgb", picture.format, is_pictures=True)
 
 
-def list_pictures(folder: Path) -> list[Path]:
-    """The picture files of a folder in natural order ("2.png" before "10.png"); what is left out is said once."""
+def list_pictures(folder: Path, *, say: bool = False) -> list[Path]:
+    """The picture files of a folder in natural order ("2.png" before "10.png"); say: log what is left out."""
     entries = list(folder.iterdir())
     found = [p for p in entries if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()]
-    if len(found) < len(entries):
+    if say and len(found) < len(entries):
         left_out = sorted({p.name for p in entries} - {p.name for p in found})
         log.info("%s: %d entries are no pictures and are left out (%s, ...)", folder, len(left_out), left_out[0])
     return sorted(found, key=lambda path: (_natural(path.name), path.name))
@@ -181,7 +185,7 @@ def list_pictures(folder: Path) -> list[Path]:
 
 def _natural(name: str) -> list[tuple[bool, int, str]]:
     parts = re.split(r"([0-9]+)", name.casefold())
-    return [(True, int(part), "") if part.isdecimal() else (False, 0, part) for part in parts if part]
+    return [(False, int(part), "") if part.isdecimal() else (True, 0, part) for part in parts if part]
 
 
 def frames_of_pictures(info: VideoInfo) -> Iterator[Frame]:
