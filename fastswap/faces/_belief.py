@@ -17,12 +17,13 @@ from fastswap.faces import landmarks
 from fastswap.faces.detect import FULL_RANGE, SHORT_RANGE, best_score
 from fastswap.ops.planes import Planes
 
-FLAG = 0.5  # the least face flag of a face, at every look
+FLAG = 0.5  # the least face flag of a face, at the first two looks
+_CERTAIN_FLAG = 0.8  # and at the third
 _SURE_SCORE = 0.75  # a detector's score from which a steady face needs no second opinion
 _STEADY = 0.03  # how far landmarks may move from look to look, over the face's size
 _UNSTEADY = 0.1  # from which on a third look is not worth its time
 _AROUND = ((SHORT_RANGE, 1.07), (FULL_RANGE, 2.0))  # the side of each detector's crop over that of the mesh's
-CONFIRMED = 0.68  # the detectors' mean score on a face out of nowhere
+CONFIRMED = 0.7  # the detectors' mean score on a face out of nowhere
 FOLLOWED = 0.5  # the same on a face that the frame beside has at this place
 
 
@@ -53,7 +54,7 @@ def believe(
 
 def _third_look(planes: Planes, aspect: float, doubtful: Believed, frame: Tensor, least: float) -> Believed:
     points, flag, moved = _look_again(planes, aspect, doubtful.points, frame[doubtful.row])
-    kept = (flag >= FLAG) & (moved <= _STEADY)
+    kept = (flag >= _CERTAIN_FLAG) & (moved <= _STEADY)
     candidate = _take(Believed(doubtful.row, doubtful.score, flag, points), kept)
     region, frame = landmarks.regions_of(candidate.points), frame[candidate.row]
     scores = [best_score(planes, aspect, d, _view(region, around, d.size), frame) for d, around in _AROUND]

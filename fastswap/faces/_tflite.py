@@ -14,140 +14,25 @@ import numpy as np
 import tflite
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from fastswap.faces._flatbuffer import Graph, Operator
 from fastswap.faces._mesh_operators import LandmarksToMatrix, TransformBilinear, TransformLandmarks
+from fastswap.faces._operators import (
+    Add,
+    Concatenate,
+    Convolution,
+    DepthToSpace,
+    MaxPool,
+    Pad,
+    PReLU,
+    Reshape,
+    Resize,
+    Scale,
+    nhwc,
+)
 
 _RELU = tflite.ActivationFunctionType.RELU
 _ACTIVATIONS = {tflite.ActivationFunctionType.NONE, _RELU}
-_IMAGE_RANK = 4
-
-
-class _Convolution(nn.Module):
-    """A convolution, dense or depthwise, with padding (top, bottom, left, right) and an optional ReLU."""
-
-    weight: Tensor
-    bias: Tensor | None
-
-    def __init__(self, weight: np.ndarray, bias: np.ndarray | None, groups: int, stride: tuple[int, int],
-                 dilation: tuple[int, int], pad: tuple[int, int, int, int], relu: bool) -> None:  # fmt: skip
-        super().__init__()
-        packed = torch.from_numpy(weight.transpose(0, 3, 1, 2).copy()).contiguous(memory_format=torch.channels_last)
-        self.register_buffer("weight", packed)
-        self.register_buffer("bias", None if bias is None else torch.from_numpy(bias.copy()))
-        self.groups, self.stride, self.dilation, self.relu = groups, stride, dilation, relu
-        top, bottom, left, right = pad
-        self.symmetric = (top, left) if (top, left) == (bottom, right) else (0, 0)
-        self.uneven = (left, right, top, bottom) if (top, left) != (bottom, right) else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.uneven is not None:
-            x = functional.pad(x, self.uneven)
-        x = functional.conv2d(x, self.weight, self.bias, self.stride, self.symmetric, self.dilation, self.groups)
-        return x.relu_() if self.relu else x
-
-
-class _Add(nn.Module):
-    def __init__(self, relu: bool) -> None:
-        super().__init__()
-        self.relu = relu
-
-    def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        total = a + b
-        return total.relu_() if self.relu else total
-
-
-class _PReLU(nn.Module):
-    slope: Tensor
-
-    def __init__(self, slope: np.ndarray) -> None:
-        super().__init__()
-        self.register_buffer("slope", torch.from_numpy(slope.reshape(-1).copy()))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.prelu(x, self.slope)
-
-
-class _Scale(nn.Module):
-    """The product with a constant (of a shape that broadcasts in NHWC; only rank 3 or less occurs)."""
-
-    factor: Tensor
-
-    def __init__(self, factor: np.ndarray) -> None:
-        super().__init__()
-        self.register_buffer("factor", torch.from_numpy(factor.copy()))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * self.factor
-
-
-class _Pad(nn.Module):
-    def __init__(self, pads: np.ndarray) -> None:
-        super().__init__()
-        (top, bottom), (left, right), (front, back) = pads[1:].tolist()
-        self.pad = (left, right, top, bottom, front, back)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.pad(x, self.pad)
-
-
-class _Reshape(nn.Module):
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        super().__init__()
-        self.shape = shape
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = nhwc(x).reshape(x.shape[0], *self.shape[1:])
-        return x.movedim(3, 1) if x.dim() == _IMAGE_RANK else x
-
-
-class _DepthToSpace(nn.Module):
-    """Channel (y, x, c) of a cell goes to place (y, x) of its block: not the order of torch's pixel_shuffle."""
-
-    def __init__(self, block: int) -> None:
-        super().__init__()
-        self.block = block
-
-    def forward(self, x: Tensor) -> Tensor:
-        n, channels, height, width = x.shape
-        kept = channels // self.block**2
-        cells = x.reshape(n, self.block, self.block, kept, height, width).permute(0, 3, 4, 1, 5, 2)
-        return cells.reshape(n, kept, height * self.block, width * self.block)
-
-
-class _Resize(nn.Module):
-    def __init__(self, size: tuple[int, int], options: tflite.ResizeBilinearOptions) -> None:
-        super().__init__()
-        if options.AlignCorners() or not options.HalfPixelCenters():
-            raise NotImplementedError("RESIZE_BILINEAR is only known with half-pixel centres")
-        self.size = size
-
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.interpolate(x, self.size, mode="bilinear", align_corners=False)
-
-
-class _MaxPool(nn.Module):
-    def __init__(self, kernel: tuple[int, int], stride: tuple[int, int]) -> None:
-        super().__init__()
-        self.kernel, self.stride = kernel, stride
-
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.max_pool2d(x, self.kernel, self.stride)
-
-
-class _Concatenate(nn.Module):
-    def __init__(self, axis: int, rank: int) -> None:
-        super().__init__()
-        self.axis = {0: 0, 1: 2, 2: 3, 3: 1}[axis] if rank == _IMAGE_RANK else axis
-
-    def forward(self, *parts: Tensor) -> Tensor:
-        return torch.cat(parts, self.axis)
-
-
-def nhwc(x: Tensor) -> Tensor:
-    """[N, C, H, W] -> [N, H, W, C] as a view; other ranks as they are."""
-    return x.movedim(1, 3) if x.dim() == _IMAGE_RANK else x
 
 
 class Network(nn.Module):
@@ -231,9 +116,7 @@ class _Builder:
             pad += self._padded[source]
         bias_values = self.graph.constants[bias[0]] if bias else None
         (top, bottom), (left, right) = pad.tolist()
-        return _Convolution(
-            kernel, bias_values, groups, stride, dilation, (top, bottom, left, right), _is_relu(options)
-        )
+        return Convolution(kernel, bias_values, groups, stride, dilation, (top, bottom, left, right), _is_relu(options))
 
     def pad(self, operator: Operator) -> nn.Module | None:
         source, pads = operator.inputs[0], self.graph.constants[operator.inputs[1]]
@@ -242,12 +125,12 @@ class _Builder:
             self._padded[output] = pads[1:3]
             self._aliases[output] = self.alias(source)
             return None
-        return _Pad(pads)
+        return Pad(pads)
 
     def relu(self, operator: Operator) -> nn.Module | None:
         source = self.alias(operator.inputs[0])
         before = next((m for m, _, out in self.steps if out == source), None)
-        if isinstance(before, _Convolution | _Add) and self._uses[operator.inputs[0]] == 1:
+        if isinstance(before, Convolution | Add) and self._uses[operator.inputs[0]] == 1:
             before.relu = True
             self._aliases[operator.outputs[0]] = source
             return None
@@ -259,11 +142,11 @@ class _Builder:
         sizes = zip(self.graph.shapes[operator.inputs[0]][1:3], kernel, stride, (1, 1), strict=True)
         if options.Padding() == tflite.Padding.SAME and any(sum(_same(*size)) for size in sizes):
             raise NotImplementedError("MAX_POOL_2D with padding")
-        return _MaxPool(kernel, stride)
+        return MaxPool(kernel, stride)
 
     def resize(self, operator: Operator) -> nn.Module:
         height, width = self.graph.constants[operator.inputs[1]].tolist()
-        return _Resize((height, width), operator.options)
+        return Resize((height, width), operator.options)
 
     def slice(self, operator: Operator) -> None:
         if self.graph.shapes[operator.inputs[0]] != self.graph.shapes[operator.outputs[0]]:
@@ -292,12 +175,12 @@ _BUILDERS: Mapping[str, Callable[[_Builder, Operator], nn.Module | None]] = {
     "MAX_POOL_2D": _Builder.max_pool,
     "RESIZE_BILINEAR": _Builder.resize,
     "STRIDED_SLICE": _Builder.slice,
-    "ADD": lambda _, operator: _Add(_is_relu(operator.options)),
-    "MUL": lambda builder, operator: _Scale(builder.graph.constants[operator.inputs[1]]),
-    "PRELU": lambda builder, operator: _PReLU(builder.graph.constants[operator.inputs[1]]),
-    "RESHAPE": lambda builder, operator: _Reshape(builder.graph.shapes[operator.outputs[0]]),
-    "DEPTH_TO_SPACE": lambda _, operator: _DepthToSpace(operator.options.BlockSize()),
-    "CONCATENATION": lambda builder, operator: _Concatenate(
+    "ADD": lambda _, operator: Add(_is_relu(operator.options)),
+    "MUL": lambda builder, operator: Scale(builder.graph.constants[operator.inputs[1]]),
+    "PRELU": lambda builder, operator: PReLU(builder.graph.constants[operator.inputs[1]]),
+    "RESHAPE": lambda builder, operator: Reshape(builder.graph.shapes[operator.outputs[0]]),
+    "DEPTH_TO_SPACE": lambda _, operator: DepthToSpace(operator.options.BlockSize()),
+    "CONCATENATION": lambda builder, operator: Concatenate(
         operator.options.Axis(), len(builder.graph.shapes[operator.outputs[0]])
     ),
     "Landmarks2TransformMatrix": lambda _, operator: LandmarksToMatrix(operator.options),

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,10 +24,13 @@ from fastswap.faces import networks
 from fastswap.ops.planes import Planes
 from fastswap.ops.warp import warp
 
+Boxes = NDArray[np.floating[Any]]
+
 JOIN_IOU = 0.3
 _CHUNK = 16  # views a pass: more gains nothing on a CPU and costs memory
 _SMALLEST_TILE = 160.0  # square px: smaller ones would only enlarge
 _MOST_TILES = 256
+_TINY = np.finfo(np.float32).tiny
 _RIGHT_EYE, _LEFT_EYE = 0, 1
 
 
@@ -71,11 +75,11 @@ def whole(planes: Planes, aspect: float, detector: Detector, turns: tuple[int, .
 
 
 def tiles(planes: Planes, aspect: float, detector: Detector, levels: int, turns: tuple[int, ...] = (0,)) -> Views:
-    """A pyramid of overlapping squares: at level l = 1..levels their side is the frame's longer side / 2^l, while that
-    is at least _SMALLEST_TILE and a frame has at most _MOST_TILES in all. Neighbours overlap by a third or more, so that
-    a face of up to that size lies whole in one of them. All quarter turns in `turns` of every square."""
+    """A pyramid of overlapping squares, each in all quarter turns in `turns`: at level l = 1..levels their side is the
+    frame's longer side / 2^l, while that is at least _SMALLEST_TILE and a frame has at most _MOST_TILES in all.
+    Neighbours overlap by a third or more, so that a face of up to that size lies whole in one of them."""
     width, height = planes.width * aspect, float(planes.height)
-    views = []
+    views: list[Tensor] = []
     for level in range(1, levels + 1):
         side = max(width, height) / 2**level
         corners = [(x, y) for y in _starts(height, side) for x in _starts(width, side)]
@@ -133,15 +137,27 @@ def join(parts: list[Detections]) -> Detections:
     return Detections(frame[kept], means[:, :2], means[:, 2], means[:, 3:].reshape(-1, 2, 2), score[kept])
 
 
-def overlap(boxes: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
+def overlap(boxes: Boxes, others: Boxes) -> Boxes:
     """Intersection over union of boxes (x0, y0, x1, y1): [A, 4], [B, 4] -> [A, B]."""
+    shared, areas, other_areas = _areas(boxes, others)
+    ratio: Boxes = shared / np.maximum(areas + other_areas - shared, _TINY)
+    return ratio
+
+
+def nesting(boxes: Boxes, others: Boxes) -> Boxes:
+    """How much of the smaller of two boxes lies in the other: [A, 4], [B, 4] -> [A, B]."""
+    shared, areas, other_areas = _areas(boxes, others)
+    ratio: Boxes = shared / np.maximum(np.minimum(areas, other_areas), _TINY)
+    return ratio
+
+
+def _areas(boxes: Boxes, others: Boxes) -> tuple[Boxes, Boxes, Boxes]:
+    """The areas of the intersections [A, B], of the boxes [A, 1] and of the others [1, B]."""
     low = np.maximum(boxes[:, None, :2], others[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    shared = (high - low).clip(min=0).prod(axis=2)
+    shared: Boxes = np.prod((high - low).clip(min=0), axis=2)
     areas, other_areas = (np.prod(b[:, 2:] - b[:, :2], axis=1) for b in (boxes, others))
-    united = areas[:, None] + other_areas[None] - shared
-    ratio: NDArray[np.float32] = shared / np.maximum(united, np.finfo(np.float32).tiny)
-    return ratio
+    return shared, areas[:, None], other_areas[None]
 
 
 def _groups(frame: NDArray[np.int64], shape: NDArray[np.float32]) -> list[NDArray[np.int64]]:

@@ -21,9 +21,10 @@ from fastswap.ops.planes import Planes
 
 _SCORE = 0.4  # the least detector score worth a look by the mesh
 _SAME_FACE = 0.3  # the overlap of landmark boxes from which two finds in a frame are one face
+_NESTED = 0.7  # the part of a landmark box inside another from which it is the same face, seen as its mouth or eye
 _TURNS = (1, 2, 3)
 _SEARCH_EVERY = 8  # of consecutive frames in which nothing was found, every how many are searched thoroughly
-_SMALL_LEVELS, _RETRY_LEVELS = 5, 2  # of the tile pyramid
+_SMALL_LEVELS, _TURNED_LEVELS, _RETRY_LEVELS = 5, 2, 2  # of the tile pyramid
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,8 @@ class _Found:
         """Of the finds of one face the one with the best flag (to a hundredth), then the best score."""
         boxes = self.boxes().numpy()
         quality = np.lexsort((-self.score.numpy(), -(self.flag * 100).round().numpy()))
-        same = (detect.overlap(boxes, boxes) >= _SAME_FACE) & (self.frame[:, None] == self.frame).numpy()
+        same = (detect.overlap(boxes, boxes) >= _SAME_FACE) | (detect.nesting(boxes, boxes) >= _NESTED)
+        same &= (self.frame[:, None] == self.frame).numpy()
         kept: list[int] = []
         for row in quality:
             if not same[row, kept].any():
@@ -96,13 +98,16 @@ class FaceFinder:
         if not 0 < aspect < float("inf"):
             raise ValueError(f"aspect is positive and finite, got {aspect}")
         search = _Search(planes.to(self.device), aspect)
-        search.whole(FULL_RANGE, torch.ones(planes.frames, dtype=torch.bool))
+        everywhere = torch.ones(planes.frames, dtype=torch.bool)
+        search.whole(FULL_RANGE, everywhere)
         if self.small:
-            search.tiles(_SMALL_LEVELS, torch.ones(planes.frames, dtype=torch.bool))
+            search.tiles(_SMALL_LEVELS, everywhere)
+            search.whole(FULL_RANGE, everywhere, _TURNS)
+            search.tiles(_TURNED_LEVELS, everywhere, _TURNS)
         search.follow()
         empty = search.thinned_empty()
         if empty.any():
-            search.thoroughly(empty, tiles=not self.small)
+            search.thoroughly(empty, small=self.small)
             search.follow()
         return search.faces()
 
@@ -118,16 +123,16 @@ class _Search:
     def whole(self, detector: detect.Detector, frames: Tensor, turns: tuple[int, ...] = (0,)) -> None:
         self._detect(detector, detect.select(detect.whole(self.planes, self.aspect, detector, turns), frames))
 
-    def tiles(self, levels: int, frames: Tensor) -> None:
-        views = detect.tiles(self.planes, self.aspect, FULL_RANGE, levels)
+    def tiles(self, levels: int, frames: Tensor, turns: tuple[int, ...] = (0,)) -> None:
+        views = detect.tiles(self.planes, self.aspect, FULL_RANGE, levels, turns)
         self._detect(FULL_RANGE, detect.select(views, frames))
 
-    def thoroughly(self, frames: Tensor, *, tiles: bool) -> None:
-        """All that can still be tried, cheapest first, each for the frames that have nothing yet."""
+    def thoroughly(self, frames: Tensor, *, small: bool) -> None:
+        """All that is still untried, cheapest first, each for the frames that have nothing yet."""
         self.whole(SHORT_RANGE, frames)
-        if tiles:
+        if not small:
             self.tiles(_RETRY_LEVELS, frames & self.empty())
-        self.whole(FULL_RANGE, frames & self.empty(), _TURNS)
+            self.whole(FULL_RANGE, frames & self.empty(), _TURNS)
         self.whole(SHORT_RANGE, frames & self.empty(), _TURNS)
 
     def empty(self) -> Tensor:
