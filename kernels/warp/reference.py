@@ -47,7 +47,9 @@ def _sample(plane: Tensor, matrix: Tensor, frame: Tensor, taps: Tensor, size: in
         faces = (taps == n).nonzero().flatten()
         which, matrices = frame[faces].to(plane.device), matrix[faces].to(plane.device)
         offsets = [(k + 0.5) / n - 0.5 for k in range(n)]
-        total = sum(_bilinear(plane, which, _positions(matrices, size, dx, dy)) for dy in offsets for dx in offsets)
+        total = sum(  # row by row of taps, which rounds less than one long sum
+            sum(_bilinear(plane, which, _positions(matrices, size, dx, dy)) for dx in offsets) for dy in offsets
+        )
         out[faces.to(plane.device)] = total / (n * n)
     return out
 
