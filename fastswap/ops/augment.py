@@ -86,15 +86,16 @@ def augment(
 
     An output pixel is the mean of n x n bilinear samples spread over it, n = ceil(S * coverage / size / 1.25). Borders
     replicate; Faceswap paints black what its warp pulls in from outside of the crop, but a stored face goes on there,
-    and shows it. The colour shift comes after sampling and is the same for warped and target: each c of 2.55 L, a + 128 and
-    b + 128 in CIELAB (D65) becomes (255 - c) r + c for a drawn r >= 0 and c (1 + r) for r < 0; colours end in 0..1.
+    and shows it. The colour shift comes after sampling and is the same for warped and target: each c of 2.55 L,
+    a + 128 and b + 128 in CIELAB (D65) becomes (255 - c) r + c for a drawn r >= 0 and c (1 + r) for r < 0; colours end
+    in 0..1.
 
     Random numbers are Philox4x32-10 words at key = seed, counter = (sample, draw number, 0): an example depends on
     (seed, sample, face) alone, not on the batch it is in nor on the implementation.
 
     Raises TypeError for other dtypes, ValueError for other shapes, sizes below 1, a seed outside of 0..2^63-1, a
-    coverage outside of (0, 1] or tensors on several devices, and on the CPU IndexError for an index outside of 0..M-1 (on a GPU
-    the host would have to wait for it).
+    coverage outside of (0, 1] or tensors on several devices, and on the CPU IndexError for an index outside of 0..M-1
+    (on a GPU the host would have to wait for it).
     """
     jitter = Jitter() if jitter is None else jitter
     _check(faces, index, sample, seed, (size_in, size_out), coverage)

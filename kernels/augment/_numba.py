@@ -104,13 +104,13 @@ def _place(px, py, size, width, taps, v, affine, nodes, still):
         cy = v - 0.5 + (1 - part) * nodes[k, 1] + part * nodes[k + NODES, 1]
         right_x, right_y = xx * cx + xy * cy + x0, yx * cx + yy * cy + y0
         if column > 0:
-            length, start = size * stretch / _CELLS, size * (column - stretch) / _CELLS
-            bx, by = (right_x - left_x) / length, (right_y - left_y) / length
+            first, last = size * (column - stretch) / _CELLS, size * column / _CELLS
+            bx, by = (right_x - left_x) / (last - first), (right_y - left_y) / (last - first)
             for j in range(taps):
-                shift = (j + 0.5) / taps - start
-                begin, end = _from(-shift), min(_from(length - shift), size)
-                _ramp(px, j * width, begin, end, F(left_x + bx * shift), F(bx))
-                _ramp(py, j * width, begin, end, F(left_y + by * shift), F(by))
+                aside = (j + 0.5) / taps
+                begin, end = _from(first - aside), min(_from(last - aside), size)
+                _ramp(px, j * width, begin, end, F(left_x + bx * (aside - first)), F(bx))
+                _ramp(py, j * width, begin, end, F(left_y + by * (aside - first)), F(by))
         left_x, left_y = right_x, right_y
 
 
@@ -171,7 +171,7 @@ def _finish(rows, width, scale, colour, shifts, out, y):
         if shifts:
             lightness, a, bb = lab_from_rgb(r, g, b)
             r, g, b = rgb_from_lab(lightness * kl + ol, a * ka + oa, bb * kb + ob)
-        out[0, y, x], out[1, y, x], out[2, y, x] = r, g, b
+        out[0, y, x], out[1, y, x], out[2, y, x] = min(r, F(1)), min(g, F(1)), min(b, F(1))
 
 
 @_jit
@@ -191,7 +191,7 @@ def _fill(face, side, affine, nodes, still, colour, shifts, taps, out, mask):
         _finish(rows, width, scale, colour, shifts, out, y)
         if mask.size:
             for x in range(size):
-                mask[y, x] = rows[3 * width + x] * scale
+                mask[y, x] = min(rows[3 * width + x] * scale, F(1))
 
 
 @_jit

@@ -51,10 +51,10 @@ def augment(
     pictures = faces[index].permute(0, 3, 1, 2).float() / 255
     warped = sample_faces(pictures[:, :3], drawn, drawn.nodes, size_in, taps_in, coverage)
     plain = sample_faces(pictures, drawn, torch.zeros_like(drawn.nodes), size_out, taps_out, coverage)
-    target, mask = plain[:, :3], plain[:, 3:].contiguous()
+    target, mask = plain[:, :3].clone(), plain[:, 3:].clone()
     if jitter[5] > 0 or jitter[6] > 0:
-        return shift_colour(warped, drawn.colour), shift_colour(target, drawn.colour), mask
-    return warped, target.contiguous(), mask
+        warped, target = shift_colour(warped, drawn.colour), shift_colour(target, drawn.colour)
+    return warped, target, mask
 
 
 def draw(sample: Tensor, seed: int, jitter: Sequence[float]) -> Draw:
@@ -124,7 +124,7 @@ def sample_faces(pictures: Tensor, drawn: Draw, nodes: Tensor, size: int, taps: 
     source = torch.stack((cos * x + sin * y, cos * y - sin * x), -1) * coverage
     # grid_sample without aligned corners calls the edges of the picture -1 and 1: twice our unit, whatever its size
     out = nn.grid_sample(pictures, (2 * source).to(pictures), "bilinear", "border", align_corners=False)
-    return nn.avg_pool2d(out, taps)
+    return nn.avg_pool2d(out, taps).clamp(max=1)
 
 
 def displace(nodes: Tensor, line: Tensor) -> Tensor:  # [N, 5, 5, 2], [L] -> [N, L, L, 2]

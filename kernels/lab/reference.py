@@ -40,4 +40,4 @@ def rgb_from_lab(lab: Tensor) -> Tensor:  # [..., 3, H, W] -> the same
 
 def _mix(matrix: Tensor, colour: Tensor) -> Tensor:
     """The 3x3 `matrix` applied to every colour, in the colour's dtype."""
-    return torch.einsum("ij,...jhw->...ihw", matrix.to(colour), colour)
+    return torch.einsum("ij,...jhw->...ihw", matrix.to(colour), colour).contiguous()

@@ -1,0 +1,332 @@
+"""augment: what it draws, where it samples, what it does to colours, and that all implementations do the same."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import astuple
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastswap.kernels.augment import _numba as fast
+from fastswap.kernels.augment import reference
+from fastswap.ops import Jitter, augment
+
+STILL = Jitter(rotation=0, zoom=0, shift=0, flip=0, grid=0, lightness=0, ab=0)
+SIZES = {"size_in": 32, "size_out": 48, "coverage": 0.8}
+# Random123's known answers for philox4x32 with 10 rounds: counter, key, result
+KNOWN = [
+    ((0, 0, 0, 0), (0, 0), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
+    ((0xFFFFFFFF,) * 4, (0xFFFFFFFF,) * 2, (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)),
+    (
+        (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344),
+        (0xA4093822, 0x299F31D0),
+        (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
+    ),
+]
+
+
+def smooth_faces(count: int = 3, size: int = 64) -> torch.Tensor:
+    """Pictures with something at every place, and a disc as mask: uint8 [count, size, size, 4]."""
+    line = torch.linspace(-1, 1, size)
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    k = torch.arange(1, count + 1)[:, None, None]
+    red, green, blue = 0.5 + 0.4 * torch.sin(3 * x + k), 0.5 + 0.4 * torch.cos(4 * y * k), 0.5 + 0.3 * x * y
+    mask = (10 * (0.6 - (x * x + y * y).sqrt()) + 0.5).clamp(0, 1).expand(count, -1, -1)
+    return (torch.stack([red.expand(count, -1, -1), green, blue.expand(count, -1, -1), mask], -1) * 255).byte()
+
+
+def numbers(*values: int) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.int64)
+
+
+def draws(count: int, jitter: Jitter | None = None, seed: int = 7) -> reference.Draw:
+    return reference.draw(torch.arange(count), seed, astuple(jitter or Jitter()))
+
+
+class TestRandomNumbers:
+    @pytest.mark.parametrize(("counter", "key", "expected"), KNOWN)
+    def test_philox_gives_the_published_words(self, counter, key, expected):
+        words = reference.philox([torch.tensor([c]) for c in counter], key)
+        assert tuple(int(word) for word in words) == expected
+        assert tuple(int(w) for w in fast.philox(*map(np.uint32, counter), *map(np.uint32, key))) == expected
+
+    def test_both_implementations_draw_the_same_uniforms(self):
+        samples = numbers(0, 1, 2**32 - 1, 2**32, 2**62 + 5)
+        for number in (0, 1, 14):
+            expected = reference.uniforms(samples, 2**61 + 3, number)
+            drawn = [fast._uniforms(int(sample), 2**61 + 3, number) for sample in samples]
+            assert torch.equal(torch.tensor(drawn, dtype=torch.float64), expected)
+
+    def test_the_high_words_of_seed_and_sample_count(self):
+        first = reference.uniforms(numbers(5, 5 + 2**32), 9, 0)
+        assert not torch.equal(first[0], first[1])
+        assert not torch.equal(first[0], reference.uniforms(numbers(5), 9 + 2**32, 0)[0])
+
+    def test_distribution(self):
+        drawn = draws(40_000)
+        tolerance = 4 / math.sqrt(40_000)  # of a uniform number's or a coin's range: four deviations and more
+        for value, middle, half in (
+            (drawn.angle.rad2deg(), 0, 10),
+            (drawn.zoom, 1, 0.05),
+            (drawn.shift[:, 0], 0, 0.05),
+            (drawn.shift[:, 1], 0, 0.05),
+            (drawn.colour[:, 0], 0, 0.30),
+            (drawn.colour[:, 1], 0, 0.08),
+            (drawn.colour[:, 2], 0, 0.08),
+        ):
+            assert (value - middle).abs().max() <= half
+            assert (value - middle).abs().max() > 0.99 * half
+            assert abs(value.mean() - middle) < tolerance * half
+            assert value.std() == pytest.approx(half / math.sqrt(3), rel=0.02)
+        assert abs(drawn.mirror.mean()) < tolerance
+        assert set(drawn.mirror.tolist()) == {-1.0, 1.0}
+
+    def test_the_grid_is_normal_and_its_nodes_independent(self):
+        nodes = draws(20_000).nodes.flatten(1) / (5 / 256)  # [20000, 50]
+        assert nodes.shape[1] == 50
+        assert (nodes.mean(0).abs() < 5 / math.sqrt(20_000)).all()
+        assert (nodes.std(0) - 1).abs().max() < 0.03
+        assert (nodes**4).mean() == pytest.approx(3, rel=0.03)
+        correlation = torch.corrcoef(nodes.T) - torch.eye(50, dtype=torch.float64)
+        assert correlation.abs().max() < 5 / math.sqrt(20_000)
+
+    def test_parameters_are_independent_of_each_other(self):
+        drawn = draws(20_000)
+        table = torch.stack(
+            [drawn.angle, drawn.zoom, *drawn.shift.T, drawn.mirror, *drawn.colour.T, drawn.nodes[:, 0, 0, 0]]
+        )
+        correlation = torch.corrcoef(table) - torch.eye(len(table), dtype=torch.float64)
+        assert correlation.abs().max() < 5 / math.sqrt(20_000)
+
+
+class TestGeometry:
+    def test_without_jitter_it_is_a_plain_copy(self, impl):
+        faces = smooth_faces(size=48)
+        warped, target, mask = augment(
+            faces, numbers(2), numbers(0), seed=0, size_in=48, size_out=48, coverage=1.0, jitter=STILL, impl=impl
+        )
+        expected = faces[2].permute(2, 0, 1).float() / 255
+        torch.testing.assert_close(warped[0], expected[:3], atol=1e-5, rtol=0)
+        torch.testing.assert_close(target[0], expected[:3], atol=1e-5, rtol=0)
+        torch.testing.assert_close(mask[0], expected[3:], atol=1e-5, rtol=0)
+
+    def test_shrinking_by_two_averages_the_pixels(self, impl):
+        faces = torch.randint(0, 256, (1, 32, 32, 4), dtype=torch.uint8)
+        _, target, mask = augment(
+            faces, numbers(0), numbers(0), seed=0, size_in=16, size_out=16, coverage=1.0, jitter=STILL, impl=impl
+        )
+        expected = torch.nn.functional.avg_pool2d(faces.permute(0, 3, 1, 2).float() / 255, 2)
+        torch.testing.assert_close(torch.cat([target, mask], 1), expected, atol=1e-5, rtol=0)
+
+    def test_the_crop_is_the_central_part(self, impl):
+        faces = smooth_faces(size=40)
+        _, target, _ = augment(
+            faces, numbers(0), numbers(0), seed=0, size_in=20, size_out=20, coverage=0.5, jitter=STILL, impl=impl
+        )
+        expected = faces[0, 10:30, 10:30, :3].permute(2, 0, 1).float() / 255
+        torch.testing.assert_close(target[0], expected, atol=1e-5, rtol=0)
+
+    def test_a_flip_mirrors_target_and_warped(self, impl):
+        faces, arguments = smooth_faces(), {"seed": 3, "impl": impl, **SIZES}
+        plain = Jitter(flip=0, grid=0)
+        straight = augment(faces, numbers(1), numbers(5), jitter=plain, **arguments)
+        flipped = augment(faces, numbers(1), numbers(5), jitter=Jitter(flip=1, grid=0), **arguments)
+        for a, b in zip(straight, flipped, strict=True):
+            torch.testing.assert_close(a.flip(-1), b, atol=1e-4, rtol=0)
+
+    def test_without_a_grid_warped_is_the_target(self, impl):
+        jitter = Jitter().without(warp=True)
+        warped, target, _ = augment(
+            smooth_faces(), numbers(0, 1), numbers(4, 5), seed=1, size_in=40, size_out=40, coverage=0.8, jitter=jitter,
+            impl=impl,
+        )  # fmt: skip
+        torch.testing.assert_close(warped, target, atol=1e-6, rtol=0)
+
+    def test_the_affine_is_faceswaps(self, impl):
+        """Rotate and zoom about the centre, shift, mirror: a coloured point lands where those four put it."""
+        size, place = 128, (40, 70)  # x, y
+        faces = torch.zeros(1, size, size, 4, dtype=torch.uint8)
+        line = torch.arange(size)
+        blob = torch.exp(-((line - place[0]) ** 2 + (line[:, None] - place[1]) ** 2) / (2 * 3.0**2))
+        faces[0, ..., 3] = (255 * blob).round().byte()
+        jitter = Jitter(rotation=10, zoom=0.2, shift=0.1, grid=0)
+        for sample in range(6):
+            _, _, mask = augment(
+                faces, numbers(0), numbers(sample), seed=2, size_in=8, size_out=size, coverage=1.0, jitter=jitter,
+                impl=impl,
+            )  # fmt: skip
+            drawn = reference.draw(numbers(sample), 2, astuple(jitter))
+            angle, zoom = float(drawn.angle), float(drawn.zoom)
+            x, y = ((c + 0.5) / size - 0.5 for c in place)
+            cos, sin = zoom * math.cos(angle), zoom * math.sin(angle)
+            x, y = cos * x - sin * y + drawn.shift[0, 0], sin * x + cos * y + drawn.shift[0, 1]
+            expected = torch.stack([x * drawn.mirror[0], y]) * size + size / 2 - 0.5
+            weight = mask[0, 0].double() / mask.sum()
+            centroid = torch.stack([(weight.sum(0) * line).sum(), (weight.sum(1) * line).sum()])
+            torch.testing.assert_close(centroid, expected, atol=0.02, rtol=0)
+
+    def test_the_grid_moves_its_nodes_as_drawn(self):
+        """On the nodes the displacement is the drawn one, half way between two nodes their mean."""
+        nodes = draws(2).nodes
+        line = torch.tensor([0, 0.25, 0.375, 0.5, 1], dtype=torch.float64)
+        moved = reference.displace(nodes, line)
+        y, x = torch.meshgrid(line - 0.5, line - 0.5, indexing="ij")
+        moved = moved - torch.stack((x, y), -1)
+        torch.testing.assert_close(moved[:, 0, 0], nodes[:, 0, 0])
+        torch.testing.assert_close(moved[:, 4, 3], nodes[:, 4, 2])
+        torch.testing.assert_close(moved[:, 1, 2], (nodes[:, 1, 1] + nodes[:, 1, 2]) / 2)
+
+    def test_borders_replicate(self, impl):
+        faces = torch.full((1, 16, 16, 4), 200, dtype=torch.uint8)
+        jitter = Jitter(shift=0.5, grid=0.1, lightness=0, ab=0)
+        for picture in augment(faces, numbers(0), numbers(1), seed=0, jitter=jitter, impl=impl, **SIZES):
+            torch.testing.assert_close(picture, torch.full_like(picture, 200 / 255), atol=1e-5, rtol=0)
+
+
+class TestColour:
+    def test_it_is_faceswaps_shift_of_8_bit_lab(self, impl):
+        """A flat face, against the same shift of OpenCV's 8-bit CIELAB."""
+        cv2 = pytest.importorskip("cv2")
+        rgb = np.array([[[180, 120, 100]]], np.uint8)
+        faces = torch.from_numpy(np.concatenate([rgb, [[[255]]]], 2).astype(np.uint8)).expand(1, 8, 8, 4)
+        for sample in range(8):
+            drawn = reference.draw(numbers(sample), 0, astuple(Jitter())).colour[0].numpy()
+            lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB).astype(np.float64)
+            lab = np.where(drawn >= 0, (255 - lab) * drawn + lab, lab * (1 + drawn))
+            expected = cv2.cvtColor(lab.round().astype(np.uint8), cv2.COLOR_LAB2RGB)[0, 0] / 255
+            _, target, _ = augment(faces, numbers(0), numbers(sample), seed=0, impl=impl, **SIZES)
+            np.testing.assert_allclose(target[0, :, 4, 4].numpy(), expected, atol=0.015)
+
+    def test_the_mask_and_no_colour_leave_values_alone(self, impl):
+        faces = smooth_faces()
+        arguments = {"seed": 3, "impl": impl, **SIZES}
+        coloured = augment(faces, numbers(0), numbers(9), **arguments)
+        plain = augment(faces, numbers(0), numbers(9), jitter=Jitter().without(colour=True), **arguments)
+        assert torch.equal(coloured[2], plain[2])
+        assert (coloured[1] - plain[1]).abs().max() > 0.01
+
+    def test_warped_and_target_get_the_same_colour(self, impl):
+        faces = torch.full((1, 16, 16, 4), 90, dtype=torch.uint8)
+        warped, target, _ = augment(faces, numbers(0), numbers(2), seed=0, impl=impl, **SIZES)
+        torch.testing.assert_close(warped[0, :, 0, 0], target[0, :, 0, 0], atol=1e-6, rtol=0)
+
+
+class TestContract:
+    def test_an_example_depends_on_seed_sample_and_face_alone(self, impl):
+        faces, arguments = smooth_faces(), {"seed": 11, "impl": impl, **SIZES}
+        batch = augment(faces, numbers(0, 1, 2, 1), numbers(7, 8, 9, 10**12), **arguments)
+        alone = augment(faces, numbers(1), numbers(10**12), **arguments)
+        for many, one in zip(batch, alone, strict=True):
+            assert torch.equal(many[3:], one)
+        again = augment(faces, numbers(0, 1, 2, 1), numbers(7, 8, 9, 10**12), **arguments)
+        assert all(torch.equal(a, b) for a, b in zip(batch, again, strict=True))
+        other = augment(faces, numbers(1), numbers(10**12), **{**arguments, "seed": 12})
+        assert not torch.equal(other[0], alone[0])
+
+    def test_shapes_and_range(self, impl):
+        warped, target, mask = augment(smooth_faces(), numbers(0, 2), numbers(1, 2), seed=0, impl=impl, **SIZES)
+        assert warped.shape == (2, 3, 32, 32)
+        assert target.shape == (2, 3, 48, 48)
+        assert mask.shape == (2, 1, 48, 48)
+        for picture in (warped, target, mask):
+            assert picture.dtype == torch.float32
+            assert picture.min() >= 0
+            assert picture.max() <= 1
+
+    def test_no_examples(self, impl):
+        outputs = augment(smooth_faces(), numbers(), numbers(), seed=0, impl=impl, **SIZES)
+        assert [len(picture) for picture in outputs] == [0, 0, 0]
+
+    def test_strided_faces(self, impl):
+        faces = smooth_faces(6)
+        arguments = {"seed": 0, "impl": impl, **SIZES}
+        strided = augment(faces[::2].flip(2), numbers(0, 2, 1)[::2], numbers(1, 2, 3)[::2], **arguments)
+        packed = augment(faces[::2].flip(2).contiguous(), numbers(0, 1), numbers(1, 3), **arguments)
+        assert all(torch.equal(a, b) for a, b in zip(strided, packed, strict=True))
+
+    @pytest.mark.parametrize("index", [-1, 3])
+    def test_an_index_out_of_range(self, impl, index):
+        with pytest.raises(IndexError, match="there are 3 faces"):
+            augment(smooth_faces(), numbers(0, index), numbers(0, 1), seed=0, impl=impl, **SIZES)
+
+    @pytest.mark.parametrize(
+        ("change", "error", "words"),
+        [
+            ({"faces": torch.zeros(1, 8, 8, 4)}, TypeError, "uint8"),
+            ({"faces": torch.zeros(1, 8, 8, 3, dtype=torch.uint8)}, ValueError, r"\[M, S, S, 4\]"),
+            ({"faces": torch.zeros(1, 8, 9, 4, dtype=torch.uint8)}, ValueError, r"\[M, S, S, 4\]"),
+            ({"index": torch.zeros(1, dtype=torch.int32)}, TypeError, "index is torch.int64"),
+            ({"sample": torch.zeros(2, dtype=torch.int64)}, ValueError, "both"),
+            ({"seed": -1}, ValueError, "seed"),
+            ({"seed": 2**63}, ValueError, "seed"),
+            ({"size_in": 0}, ValueError, "size_in"),
+            ({"coverage": 0.0}, ValueError, "coverage"),
+            ({"coverage": 1.2}, ValueError, "coverage"),
+            ({"coverage": float("nan")}, ValueError, "coverage"),
+            ({"impl": "quick"}, ValueError, "numba"),
+        ],
+    )
+    def test_what_is_wrong_is_said(self, change, error, words):
+        arguments = {"faces": smooth_faces(1), "index": numbers(0), "sample": numbers(0), "seed": 0, **SIZES, **change}
+        faces, index, sample = (arguments.pop(name) for name in ("faces", "index", "sample"))
+        with pytest.raises(error, match=words):
+            augment(faces, index, sample, **arguments)
+
+    @pytest.mark.parametrize("wrong", [{"zoom": 1.0}, {"shift": -0.1}, {"flip": 1.5}, {"grid": math.inf}])
+    def test_a_jitter_out_of_range(self, wrong):
+        with pytest.raises(ValueError, match="got Jitter"):
+            Jitter(**wrong)
+
+    def test_without(self):
+        assert Jitter().without() == Jitter()
+        less = Jitter().without(warp=True, flip=True, colour=True)
+        assert less == Jitter(grid=0, flip=0, lightness=0, ab=0)
+
+
+class TestAgreement:
+    @settings(max_examples=25, deadline=None)
+    @given(
+        size=st.integers(1, 70),
+        size_in=st.integers(1, 70),
+        size_out=st.integers(1, 70),
+        coverage=st.floats(0.05, 1.0),
+        seed=st.integers(0, 2**63 - 1),
+        first=st.integers(0, 2**62),
+    )
+    def test_any_size(self, size, size_in, size_out, coverage, seed, first):
+        generator = torch.Generator().manual_seed(first % 1000)
+        faces = torch.randint(0, 256, (2, size, size, 4), dtype=torch.uint8, generator=generator)
+        arguments = {"seed": seed, "size_in": size_in, "size_out": size_out, "coverage": coverage}
+        index, sample = numbers(0, 1, 0), torch.arange(first, first + 3)
+        expected = augment(faces, index, sample, impl="reference", **arguments)
+        for a, b in zip(augment(faces, index, sample, impl="numba", **arguments), expected, strict=True):
+            # noise differs by up to 255 levels a pixel: places agree to 1e-5 px, colours to 1e-4
+            torch.testing.assert_close(a, b, atol=3e-4, rtol=0)
+
+    def test_at_the_sizes_of_training(self, fast_impl):
+        faces = smooth_faces(2, 256)
+        arguments = {"seed": 5, "size_in": 64, "size_out": 128, "coverage": 0.875}
+        expected = augment(faces, numbers(0, 1), numbers(3, 4), impl="reference", **arguments)
+        for a, b in zip(
+            augment(faces, numbers(0, 1), numbers(3, 4), impl=fast_impl, **arguments), expected, strict=True
+        ):
+            torch.testing.assert_close(a, b, atol=1e-4, rtol=0)
+
+    def test_opcheck(self, impl):
+        numbers_of_jitter = [float(value) for value in astuple(Jitter())]
+        arguments = (smooth_faces(2, 16), numbers(0, 1), numbers(1, 2), 3, 8, 12, 0.8, 2, 1, numbers_of_jitter, impl)
+        torch.library.opcheck(torch.ops.fastswap.augment.default, arguments)
+
+    def test_compiles_as_one_graph(self, impl):
+        @torch.compile(fullgraph=True, backend="aot_eager")
+        def step(faces, index, sample):
+            warped, target, mask = augment(faces, index, sample, seed=1, impl=impl, **SIZES)
+            return (warped.mean() + (target * mask).mean()) * 2
+
+        faces, index, sample = smooth_faces(), numbers(0, 1), numbers(3, 4)
+        warped, target, mask = augment(faces, index, sample, seed=1, impl=impl, **SIZES)
+        torch.testing.assert_close(step(faces, index, sample), (warped.mean() + (target * mask).mean()) * 2)
