@@ -288,12 +288,11 @@ def test_opcheck(impl, layout):
 
 
 @pytest.mark.parametrize("name", ["auto", "reference"])
-def test_compiles_without_a_break(name):
-    frames = noise("nv12", 2, 12, 14)
-
+@pytest.mark.parametrize("src", [noise("nv12", 2, 12, 14), torch.rand(2, 4, 12, 14)], ids=["nv12", "float"])
+def test_compiles_without_a_break(name, src):
     @torch.compile(fullgraph=True, backend="aot_eager")
     def crop(matrix: torch.Tensor) -> torch.Tensor:
-        return warp(frames, matrix * 1.0, 8, mean=0.5, std=0.5, impl=name) * 2
+        return warp(src, matrix * 1.0, 8, mean=0.5, std=0.5, impl=name) * 2
 
     matrix = torch.tensor([similarity(0.9, 0.1, 1, 2)] * 2)
-    torch.testing.assert_close(crop(matrix), warp(frames, matrix, 8, mean=0.5, std=0.5, impl=name) * 2)
+    torch.testing.assert_close(crop(matrix), warp(src, matrix, 8, mean=0.5, std=0.5, impl=name) * 2)
