@@ -55,7 +55,7 @@ def gamma(x):
     z = math.sqrt(math.sqrt(x))
     p = F(0.657165903) + z * (F(-0.318400755) + z * F(0.0682038274))
     p = F(-0.059546718) + z * (F(0.139605501) + z * (F(1.36591432) + z * (F(-0.852940677) + z * p)))
-    return x * F(12.92) if x <= F(0.0031308) else p
+    return x * F(12.92) if x <= F(0.0031308) else min(p, F(1))
 
 
 @_inline
