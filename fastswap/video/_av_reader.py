@@ -19,7 +19,7 @@ from fastswap.video.frame import ColourTags, Frame, VideoInfo
 _DEFAULT_FPS = Fraction(25)
 _WHOLE = 0.9
 """A file that gives fewer of the frames that it promises is said to end early; edit lists hide a few,
-and some containers count gaps."""
+and some containers count gaps, and short clips are hard to count."""
 MAX_PIXELS = 178_956_970
 """A frame or picture of more is taken for a trap: Pillow's own limit."""
 
@@ -120,7 +120,7 @@ def frames(info: VideoInfo) -> Iterator[Frame]:
             pts, duration = clock.stamp(frame.pts, frame.duration)
             yield Frame(planes, index, pts, info.time_base, duration)
             delivered = index + 1
-        if info.frames is not None and delivered < _WHOLE * info.frames:
+        if info.frames is not None and delivered < _WHOLE * info.frames - 2:
             log.warning("%s ends early: %d of about %d frames", info.path.name, delivered, info.frames)
 
 

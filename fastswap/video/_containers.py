@@ -61,9 +61,8 @@ def clock_start(container: Any) -> Fraction:
     """Seconds to take off every time stamp so that a broadcast stream starts at 0; 0 for files with a clock of their
     own, whose first time stamp means something."""
     names = set(container.format.name.split(","))
-    if not names & _OFFSET_STREAMS or container.start_time is None:
-        return Fraction(0)
-    return Fraction(container.start_time, 1_000_000)
+    starts = [s.start_time * s.time_base for s in container.streams if s.start_time is not None]
+    return min(starts, default=Fraction(0)) if names & _OFFSET_STREAMS else Fraction(0)
 
 
 def packets(path: Path, container: Any, streams: list[Any]) -> Iterator[Any]:

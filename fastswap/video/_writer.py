@@ -81,6 +81,8 @@ def check_target(path: Path, source: Path) -> None:
     """Raises InputError where the output is the source itself, or its folder cannot be written to."""
     if path.exists() and source.exists() and path.samefile(source):
         raise InputError(f"{path} is the source itself: name another output")
+    if path.is_dir() and source.is_file() and path.samefile(source.parent):
+        raise InputError(f"{path} is the source's own folder: name another")
     folder = path.parent
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent

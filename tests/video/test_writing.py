@@ -45,8 +45,9 @@ def seconds(frames: list[Frame]) -> list[Fraction]:
 @pytest.mark.parametrize(
     ("name", "codec", "encoder"),
     [
-        ("out.mp4", "auto", "h264"), ("out.mov", "auto", "h264"), ("out.mkv", "auto", "h264"), ("out.avi", "auto", "h264"),
-        ("out.webm", "auto", "vp9"), ("out.mp4", "hevc", "hevc"), ("out.mkv", "ffv1", "ffv1"), ("out.mp4", "vp9", "vp9"),
+        ("out.mp4", "auto", "h264"), ("out.mov", "auto", "h264"), ("out.mkv", "auto", "h264"),
+        ("out.avi", "auto", "h264"), ("out.webm", "auto", "vp9"), ("out.mp4", "hevc", "hevc"),
+        ("out.mkv", "ffv1", "ffv1"), ("out.mp4", "vp9", "vp9"),
     ],
 )  # fmt: skip
 def test_lossless_is_bit_exact_with_the_same_times(
@@ -73,12 +74,14 @@ def test_ten_bits_stay_ten_bits(make_clip: MakeClip, tmp_path: Path, name: str, 
 @pytest.mark.parametrize("name", ["out.mp4", "out.mov", "out.mkv"])
 @pytest.mark.parametrize("quality", [0, 30])
 def test_a_variable_frame_rate_keeps_its_times(make_clip: MakeClip, tmp_path: Path, name: str, quality: int) -> None:
-    """quality 30 has B-frames, lossless has none."""
+    """quality 30 has B-frames, lossless has none; Matroska counts in milliseconds."""
     before, after, frames, again = copy(make_clip("in.mp4", times=UNEVEN), tmp_path / name, quality=quality)
-    assert seconds(again) == seconds(frames)
-    assert after.frames in (None, before.frames, 7)
-    assert float(after.fps) == pytest.approx(6 / (float(seconds(frames)[-1]) + 0.04), rel=0.01)
-    assert again[-1].duration * again[-1].time_base == pytest.approx(0.04, abs=0.0011)
+    tolerance = Fraction(1, 2000) if name == "out.mkv" else 0
+    assert all(abs(a - b) <= tolerance for a, b in zip(seconds(again), seconds(frames), strict=True))
+    assert after.frames in (before.frames, 7)
+    assert float(after.fps) == pytest.approx(6 / (float(seconds(frames)[-1]) + 0.04), rel=0.03)
+    if quality == 0:
+        assert again[-1].duration * again[-1].time_base == pytest.approx(0.04, abs=0.0011)
 
 
 def test_avi_says_that_it_evens_out_the_times(
@@ -169,7 +172,7 @@ def test_sound_is_copied_packet_by_packet_with_its_start(
 
 def test_a_broadcast_clock_is_set_to_zero_for_both(make_clip: MakeClip, tmp_path: Path) -> None:
     source = make_clip(
-        "in.ts", sound="mp2", codec="mpeg2video", time_base=Fraction(1, 90000), times=range(0, 21600, 3600)
+        "in.ts", sound="mp2", sound_start=192000, codec="mpeg2video", time_base=Fraction(1, 25), times=range(100, 106)
     )
     *_, frames, again = copy(source, tmp_path / "out.mp4")
     shift = seconds(frames)[0] - seconds(again)[0]
@@ -294,9 +297,13 @@ def test_a_disk_that_is_full_is_one_line(make_clip: MakeClip, tmp_path: Path, mo
 
 
 def test_a_frame_of_another_size_is_a_mistake_of_the_caller(make_clip: MakeClip, tmp_path: Path) -> None:
-    with open_video(make_clip("in.mp4")) as video, open_video(make_clip("b.mp4", size=(32, 32))) as other:
-        with pytest.raises(ValueError, match="expected"), write_video(tmp_path / "out.mp4", video.info) as writer:
-            writer.write(next(iter(other)))
+    with (
+        open_video(make_clip("in.mp4")) as video,
+        open_video(make_clip("b.mp4", size=(32, 32))) as other,
+        pytest.raises(ValueError, match="expected"),
+        write_video(tmp_path / "out.mp4", video.info) as writer,
+    ):
+        writer.write(next(iter(other)))
 
 
 def test_a_gif_of_few_colours_is_exact_with_its_times(data: Path, tmp_path: Path) -> None:
@@ -307,7 +314,7 @@ def test_a_gif_of_few_colours_is_exact_with_its_times(data: Path, tmp_path: Path
 
 
 def test_a_video_as_gif_looks_like_it(make_clip: MakeClip, tmp_path: Path) -> None:
-    before, after, frames, again = copy(make_clip("in.mp4", times=range(0, 3 * 1280, 1280)), tmp_path / "out.gif")
+    *_, again = copy(make_clip("in.mp4", times=range(0, 3 * 1280, 1280)), tmp_path / "out.gif")
     assert len(again) == 3
     assert [float(t) for t in seconds(again)] == pytest.approx([0, 0.1, 0.2])
 
