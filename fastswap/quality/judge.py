@@ -149,8 +149,8 @@ class Judge:
             delta_e=float(difference.mean()) if difference.size else float("nan"),
             delta_e_p95=float(np.percentile(difference, 95)) if difference.size else float("nan"),
             sharpness=metrics.sharpness(out, truth, mask),
-            seam_gradient=region.edge_gradient(out) - region.edge_gradient(truth),
-            seam_delta_e=region.edge_step(out) - region.edge_step(truth),
+            seam_gradient=region.edge_gradient(out) - region.true_gradient,
+            seam_delta_e=region.edge_step(out) - region.true_step,
         )
         if record.previous is not None and self._previous_truth is not None:
             change = out.astype(np.float64) - region.crop(record.previous)
@@ -201,6 +201,7 @@ class _Region:
         self._band = (cv2.dilate(inside, band) - cv2.erode(inside, band)).astype(np.float64)
         self.lab = metrics.lab(self.truth[self.mask > 0])
         self._edges = _both_sides(oval - first, BAND * height)
+        self.true_gradient, self.true_step = self.edge_gradient(self.truth), self.edge_step(self.truth)
 
     def crop(self, picture: Picture) -> Picture:
         return picture[self._rows, self._columns]

@@ -26,7 +26,7 @@ LASHES = 0.5  # where the extra row lies between lid rim and crease: what is bel
 RINGS = ((1.10, 1.0), (1.25, 0.94), (1.45, 0.78), (1.7, 0.5), (1.95, 0.22), (2.3, 0.0), (9.0, 0.0))
 # (how far the oval is blown up, share of the head's movement it takes); the last two hold the picture's border still
 RING_DEPTH = 0.10  # how far the rings recede a unit: behind the cheek, so that a cheek that turns away is in front
-EYE_DEPTH, TEETH_DEPTH, DARK_DEPTH = 0.03, 0.03, 0.07
+EYE_DEPTH, TEETH_DEPTH, DARK_DEPTH = 0.03, 0.03, 0.10
 MARGIN_BACK = 2.0  # the margins of those pieces lie so much further back, lest they come through the skin
 TEETH_FROM = 0.025  # gap of the photo's lips from which on its teeth are worth showing
 SLOPE = 1.5  # how fast depth may grow across the picture

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from fastswap.errors import MissingDependencyError
 from fastswap.ops import warp
-from fastswap.quality import clips
+from fastswap.quality import clips, portraits
 from fastswap.quality.puppet import Picture, Puppet
 from fastswap.video import Frame, open_video
 
@@ -44,6 +46,12 @@ def test_three_clips_and_their_motions(
         if path != made.b:
             error = rgb(read[4]).astype(float) - puppet.render(motion, 4)
             assert 10 * np.log10(255**2 / np.square(error).mean()) > 33
+
+
+def test_without_scikit_image_the_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "skimage", None)
+    with pytest.raises(MissingDependencyError, match=r'pip install "fastswap\[demo\]"'):
+        portraits.astronaut()
 
 
 def test_clips_are_made_again_over_old_ones(
