@@ -56,7 +56,7 @@ class _Run:
         self.settings, self.config = settings, config
         self.step = Step(config.preset, len(sides), config.seed, config.learning_rate, device)
         checkpoint = newest_checkpoint(settings.model)
-        self.start = self.iteration = checkpoint.iteration if checkpoint else 0
+        self.start = self.iteration = self.saved = self.shown = checkpoint.iteration if checkpoint else 0
         self.checkpoint = checkpoint.path if checkpoint else None
         if checkpoint:
             restore(self.step, checkpoint)
@@ -73,19 +73,29 @@ class _Run:
         if self.plan.finished(self.iteration):
             _LOG.info("already at iteration %d: ask for more iterations or minutes to go on", self.iteration)
         with Metrics(self.settings.model / "logs", self.start) as metrics:
+            mark = time.perf_counter()
             while not self.plan.finished(self.iteration) and not stop:
-                began = time.perf_counter()
                 self._iterate(metrics, report)
-                self.plan = self.plan.advance(self.iteration, time.perf_counter() - began, self.config.preset.hold)
-                last = self.plan.finished(self.iteration) or bool(stop)
-                if last or _due(self.iteration, self.settings.save_every):
-                    self.checkpoint = save(
-                        self.settings.model, self.step, self.iteration, self.plan, self.settings.keep
-                    )
-                if last or _due(self.iteration, self.settings.preview_every):
-                    self.preview.write(self.step, self.iteration)
+                began, mark = mark, time.perf_counter()  # with the checkpoint and preview of the iteration before
+                self.plan = self.plan.advance(self.iteration, mark - began, self.config.preset.hold)
+                if _due(self.iteration, self.settings.save_every):
+                    self._save()
+                if _due(self.iteration, self.settings.preview_every):
+                    self._show()
             self._look(metrics, report)
+        if self.saved < self.iteration:
+            self._save()
+        if self.shown < self.iteration:
+            self._show()
         return self._summary(interrupted=not self.plan.finished(self.iteration))
+
+    def _save(self) -> None:
+        self.checkpoint = save(self.settings.model, self.step, self.iteration, self.plan, self.settings.keep)
+        self.saved = self.iteration
+
+    def _show(self) -> None:
+        self.preview.write(self.step, self.iteration)
+        self.shown = self.iteration
 
     def _iterate(self, metrics: Metrics, report: Report) -> None:
         self.pending = self.step(self.feed(self.iteration), *self.plan.schedule(self.iteration))
