@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from torch import Tensor
 
-from fastswap.faces import align, invert, landmarks_68, mean_face, mesh, pixel_matrix, transform
+from fastswap.faces import FaceFinder, align, invert, landmarks_68, mean_face, mesh, pixel_matrix, transform
 from fastswap.faces.alignment import RIGID
 from fastswap.faces.template import build, mirror
+from fastswap.ops.planes import Planes
 
 
 def similarity(scale: float, degrees: float, x: float, y: float) -> Tensor:
@@ -82,6 +85,21 @@ class TestAlign:
     def test_other_shapes_are_refused(self, shape):
         with pytest.raises(ValueError, match="landmarks must be"):
             align(torch.zeros(shape))
+
+
+class TestOnPhotos:
+    @pytest.mark.parametrize("name", ["london_025", "london_107", "selfie_3"])
+    def test_pupils_marked_by_hand_come_to_lie_on_the_mean_ones(self, data, name):
+        photo = data / "photos" / f"{name}.jpg"
+        planes = Planes("rgb", (torch.from_numpy(np.array(Image.open(photo).convert("RGB")))[None],))
+        landmarks = FaceFinder().find(planes).landmarks
+        eyes = landmarks_68(landmarks)[0, 36:48].reshape(2, 6, 2).mean(1)
+        lines = photo.with_suffix(".tem").read_text().splitlines()[1:3]
+        pupils = torch.tensor([[float(number) for number in line.split()] for line in lines])
+        assert float((eyes - pupils).norm(dim=1).max()) < 0.08 * float((pupils[0] - pupils[1]).norm())
+        there = transform(invert(align(landmarks)), pupils[None])[0]
+        mean = mean_face()[[mesh.RIGHT_PUPIL, mesh.LEFT_PUPIL], :2]
+        assert float((there - mean).abs().max()) < 0.025
 
 
 class TestPixelMatrix:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
 
-from fastswap.faces import align, mean_face, mesh, mesh_mask, pixel_matrix
+from fastswap.faces import align, invert, mean_face, mesh, mesh_mask, pixel_matrix, transform
 
 SIZE = 128
 
@@ -61,6 +63,19 @@ class TestMeshMask:
         assert float((eyes * mouth).sum()) == 0
         assert float(eyes[..., SIZE // 2 :, :].sum()) == 0
         assert float(mouth[..., : SIZE // 2, :].sum()) == 0
+
+    @pytest.mark.parametrize("yaw", [-50, 50])
+    def test_nose_and_lips_of_a_head_turned_away_belong_to_it(self, yaw):
+        angle = math.radians(yaw)
+        turn = torch.tensor([[math.cos(angle), 0, -math.sin(angle)], [0, 1, 0], [math.sin(angle), 0, math.cos(angle)]])
+        face = ((mean_face() - torch.tensor([0.5, 0.5, 0.0])) @ turn.T * 400 + 500)[None]
+        matrix = pixel_matrix(align(face), SIZE)
+        turned = mesh_mask(face, matrix, SIZE)[0, 0]
+        inside = transform(invert(matrix), face[:, [4, 5, 0, 17, 50 if yaw > 0 else 280]])[0]
+        inward = torch.tensor([-1.0 if yaw > 0 else 1.0, 0.0])
+        assert all(float(turned[round(y), round(x)]) > 0.5 for x, y in (inside + inward).tolist())
+        nose_from_oval = face[0, mesh.NOSE_TIP, 0] - face[0, list(mesh.FACE_OVAL), 0].max()
+        assert yaw < 0 or float(nose_from_oval) > 0  # the ring alone would leave the nose out
 
     def test_a_face_larger_than_the_square_fills_it(self):
         assert float(mask(coverage=0.3).min()) == 1
