@@ -75,7 +75,7 @@ def landmark(planes: Planes, aspect: float, region: Tensor, frame: Tensor) -> tu
         part = slice(start, start + _CHUNK)
         crops = warp(planes, (matrix[part] * to_frame).to(planes.device), SIZE, frame=frame[part].to(planes.device))
         *outputs, flag = (output.flatten(1).cpu() for output in network(crops))
-        points.append(_assemble(*outputs))
+        points.append(assemble(*outputs))
         flags.append(flag[:, 0].sigmoid())
     local = torch.cat(points)
     placed = (local[..., :2] - 0.5) @ matrix[:, :, :2].mT + matrix[:, None, :, 2]
@@ -83,7 +83,7 @@ def landmark(planes: Planes, aspect: float, region: Tensor, frame: Tensor) -> tu
     return torch.cat([placed, depth], dim=2), torch.cat(flags)
 
 
-def _assemble(
+def assemble(
     surface: Tensor, lips: Tensor, right_eye: Tensor, left_eye: Tensor, right_iris: Tensor, left_iris: Tensor
 ) -> Tensor:
     """The network's outputs, [K, count * axes] in input pixels, as [K, 478, 3]. Refined points keep the surface's
