@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -296,3 +297,14 @@ def test_compiles_without_a_break(name, src):
 
     matrix = torch.tensor([similarity(0.9, 0.1, 1, 2)] * 2)
     torch.testing.assert_close(crop(matrix), warp(src, matrix, 8, mean=0.5, std=0.5, impl=name) * 2)
+
+
+def test_several_threads_at_once(impl):
+    """The pipeline crops and pastes from threads of its own."""
+    frames = [noise("nv12", 1, 60, 80, seed=seed) for seed in range(8)]
+    matrix = torch.tensor([similarity(0.8, 0.2, 3, 4)])
+    expected = [warp(frame, matrix, 32, impl=impl) for frame in frames]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5):
+            out = list(pool.map(lambda frame: warp(frame, matrix, 32, impl=impl), frames))
+            assert all(torch.equal(a, b) for a, b in zip(out, expected, strict=True))
