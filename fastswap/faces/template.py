@@ -121,6 +121,7 @@ def main(source: str, photos: list[Path]) -> None:
     header = {"template": TEMPLATE, "extent": EXTENT, "faces": str(len(photos)), "source": source}
     with atomic(_FILE) as temporary:
         save_file({"points": points.contiguous(), "mirror": pairs}, temporary, metadata=header)
+        temporary.chmod(0o644)  # safetensors writes for the owner alone; everybody who installs the package reads it
     print(f"{_FILE.name}: the mean of {len(photos)} faces")
 
 
