@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from fastswap.errors import DamagedFileError, TrainingError
@@ -18,13 +19,18 @@ _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 def save(model: Path, step: Step, iteration: int, plan: Plan, keep: int) -> Path:
     """Writes the checkpoint of `iteration`. Raises TrainingError, and writes nothing, where a weight is not a
-    number."""
+    number or the disk does not take it."""
     if not step.finite():
         raise TrainingError(
             f"weights are no longer numbers at iteration {iteration}; the last checkpoint is sound: "
             "train on from it with a lower --learning-rate"
         )
-    return write_checkpoint(model, iteration, dict(_tensors(step)), plan.numbers(), keep)
+    try:
+        return write_checkpoint(model, iteration, dict(_tensors(step)), plan.numbers(), keep)
+    except (OSError, SafetensorError) as error:
+        raise TrainingError(
+            f"the checkpoint of iteration {iteration} cannot be written to {model} ({error}): make room and run again"
+        ) from error
 
 
 def _tensors(step: Step) -> Iterator[tuple[str, Tensor]]:

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from fastswap.errors import DamagedFileError, InputError, TrainingError, UsageError
 from fastswap.models import TrainedModel
 from fastswap.training import TrainSettings, train
+from fastswap.training.report import Preview
 from fastswap.training.step import Step
 
 Settings = Callable[..., TrainSettings]
@@ -269,3 +270,30 @@ def test_another_network_is_refused_other_numbers_are_named(
         train(settings(coverage=0.6))
     train(settings(preset=None, batch=3, iterations=14))
     assert "batch was 4 and is now 3" in caplog.text
+
+
+def test_a_full_disk_is_one_line_and_what_was_saved_stays(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(settings())
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(TrainingError, match="make room") as caught:
+        patch.setattr("fastswap.models.checkpoints.save_file", full)
+        train(settings(iterations=14))
+    assert "\n" not in str(caught.value)
+    assert train(settings(iterations=14)).iterations == 2
+
+
+def test_a_signal_during_the_preview_loses_nothing(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = Preview.write
+
+    def write(self: Preview, *arguments: Any) -> Path:
+        monkeypatch.setattr(Preview, "write", original)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, *arguments)
+
+    monkeypatch.setattr(Preview, "write", write)
+    summary = train(settings(iterations=12, save_every=0, preview_every=7))
+    assert (summary.iteration, summary.interrupted) == (7, True)
+    assert summary.checkpoint.endswith("step-00000007.safetensors")
