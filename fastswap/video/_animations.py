@@ -9,7 +9,7 @@ from typing import Any
 
 from fastswap.errors import InputError
 from fastswap.video._containers import log
-from fastswap.video._pictures import UNREADABLE, line, opened, planes_of, to_rgb
+from fastswap.video._pictures import UNREADABLE, line, opened, planes_of, quiet, to_rgb
 from fastswap.video.frame import Frame, VideoInfo
 
 _TIME_BASE = Fraction(1, 1000)
@@ -21,7 +21,7 @@ _PROBED_FRAMES = 8
 def info_of_clip(path: Path) -> VideoInfo:
     """What an animation is; the frame rate is that of its beginning. Raises InputError where it cannot be read."""
     try:
-        with opened(path) as image:
+        with opened(path) as image, quiet():
             durations = []
             for number in range(min(image.n_frames, _PROBED_FRAMES)):
                 image.seek(number)
@@ -45,8 +45,9 @@ def frames_of_clip(info: VideoInfo) -> Iterator[Frame]:
     with opened(info.path) as image:
         for index in range(image.n_frames):
             try:
-                image.seek(index)
-                pixels = to_rgb(image)
+                with quiet():
+                    image.seek(index)
+                    pixels = to_rgb(image)
             except UNREADABLE as error:
                 log.warning("%s is damaged after %d frames: %s", info.path.name, index, line(error))
                 return

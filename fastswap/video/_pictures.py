@@ -53,6 +53,14 @@ class Picture:
 
 
 @contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps Pillow's warnings about odd metadata from the user's screen."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
 def opened(path: Path) -> Iterator[Any]:  # PIL.Image.Image
     """The picture, not yet decoded. Raises InputError for a trap that would unpack to gigabytes, and
     PIL.UnidentifiedImageError for what is no picture."""
@@ -60,8 +68,7 @@ def opened(path: Path) -> Iterator[Any]:  # PIL.Image.Image
 
     try:
         Image.init()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             image = Image.open(path, formats=FORMATS)
     except Image.DecompressionBombError as error:
         raise InputError(
@@ -106,7 +113,7 @@ def read_picture(path: Path) -> Picture:
     from PIL import UnidentifiedImageError
 
     try:
-        with opened(path) as image:
+        with opened(path) as image, quiet():
             name = str(image.format).lower()
             profile = image.info.get("icc_profile") if image.mode in ("RGB", "RGBA", "P") else None
             image.load()
@@ -121,12 +128,10 @@ def _upright(image: Any) -> Any:
     """Turned as its EXIF says; as it is stored where the EXIF is broken, for the picture may be sound all the same."""
     from PIL import ImageOps
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return ImageOps.exif_transpose(image)
-        except UNREADABLE:
-            return image
+    try:
+        return ImageOps.exif_transpose(image)
+    except UNREADABLE:
+        return image
 
 
 def to_rgb(image: Any) -> NDArray[np.uint8]:

@@ -1,0 +1,11 @@
+"""Importing the room loads neither PyAV nor Pillow."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+
+def test_importing_loads_no_decoder() -> None:
+    code = "import sys, fastswap.video; sys.exit(bool({'av', 'PIL', 'cv2'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
