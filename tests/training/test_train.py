@@ -278,9 +278,10 @@ def test_a_full_disk_is_one_line_and_what_was_saved_stays(settings: Settings, mo
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patch, pytest.raises(TrainingError, match="make room") as caught:
+    with monkeypatch.context() as patch:
         patch.setattr("fastswap.models.checkpoints.save_file", full)
-        train(settings(iterations=14))
+        with pytest.raises(TrainingError, match="make room") as caught:
+            train(settings(iterations=14))
     assert "\n" not in str(caught.value)
     assert train(settings(iterations=14)).iterations == 2
 
