@@ -8,7 +8,8 @@ from a trained network, where its package is installed, and is far better.
 Measured on 31 people, in pairs of 28 parts of clips and 31 photos, at SAME_PERSON: of one person's parts of clips 1 of
 27 pairs is told apart (a head upright and the same rolled by 45 degrees) and none of 351 pairs of two people is joined;
 with a photo in the pair (other cameras, lenses, light) 19 of 32 are told apart, none by a smile, and 5 of 1301 joined.
-By `identity` there is no error among them.
+`identity` makes no error on the first 57 of these 59. Weights and thresholds, of both, were chosen on these very pairs:
+expect more errors elsewhere. That the rolled head is the upright one's was judged by eye.
 """
 
 from __future__ import annotations
