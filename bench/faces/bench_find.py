@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -40,11 +41,11 @@ def main() -> None:
     torch.set_num_threads(1)
     for name, size in _INPUTS.items():
         network, pixels = networks.load(name), torch.rand(_BATCH, 3, size, size)
-        print(f"{name} network: {cpu_ms(lambda n=network, p=pixels: n(p), given.runs) / _BATCH:.2f} CPU-ms")
+        print(f"{name} network: {cpu_ms(partial(network, pixels), given.runs) / _BATCH:.2f} CPU-ms")
     with open_video(given.clip) as video:
         planes = Planes.stack([frame.planes for frame in islice(video, _BATCH)])
     finder = FaceFinder()
-    print(f"finder: {cpu_ms(lambda: finder.find(planes), given.runs) / planes.frames:.2f} CPU-ms a frame")
+    print(f"finder: {cpu_ms(partial(finder.find, planes), given.runs) / planes.frames:.2f} CPU-ms a frame")
 
 
 if __name__ == "__main__":
