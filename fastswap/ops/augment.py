@@ -57,6 +57,9 @@ class Jitter:
         return replace(self, **changes)
 
 
+FACESWAP = Jitter()
+
+
 def augment(
     faces: Tensor,  # uint8 [M, S, S, 4]: R, G, B, mask
     index: Tensor,  # int64 [N]: which face
@@ -66,7 +69,7 @@ def augment(
     size_in: int,
     size_out: int,
     coverage: float,
-    jitter: Jitter | None = None,
+    jitter: Jitter = FACESWAP,
     impl: str = "auto",
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Training examples: (warped, target, mask), float32 0..1 on the device of `faces`.
@@ -97,7 +100,6 @@ def augment(
     coverage outside of (0, 1] or tensors on several devices, and on the CPU IndexError for an index outside of 0..M-1
     (on a GPU the host would have to wait for it).
     """
-    jitter = Jitter() if jitter is None else jitter
     _check(faces, index, sample, seed, (size_in, size_out), coverage)
     impl = resolve("augment", impl, faces.device)
     taps = [_taps(faces.shape[1] * coverage / size) for size in (size_in, size_out)]

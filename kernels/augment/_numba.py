@@ -124,7 +124,7 @@ def _from(position):
 @_jit
 def _ramp(line, offset, begin, end, start, step):
     for x in range(begin, end):
-        line[offset + x] = start + step * F(I32(x))
+        store(line, offset + x, start + step * F(I32(x)))
 
 
 @_jit
@@ -167,7 +167,7 @@ def _finish(rows, width, scale, colour, shifts, out, y):
     """The taps' sums, times `scale`, through the colour shift into row y of `out`, float32 [3, size, size]."""
     kl, ol, ka, oa, kb, ob = colour
     for x in range(out.shape[2]):
-        r, g, b = rows[x] * scale, rows[width + x] * scale, rows[2 * width + x] * scale
+        r, g, b = load(rows, x) * scale, load(rows, width + x) * scale, load(rows, 2 * width + x) * scale
         if shifts:
             lightness, a, bb = lab_from_rgb(r, g, b)
             r, g, b = rgb_from_lab(lightness * kl + ol, a * ka + oa, bb * kb + ob)
@@ -191,7 +191,7 @@ def _fill(face, side, affine, nodes, still, colour, shifts, taps, out, mask):
         _finish(rows, width, scale, colour, shifts, out, y)
         if mask.size:
             for x in range(size):
-                mask[y, x] = min(rows[3 * width + x] * scale, F(1))
+                mask[y, x] = min(load(rows, 3 * width + x) * scale, F(1))
 
 
 @_jit

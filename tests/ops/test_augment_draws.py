@@ -1,0 +1,89 @@
+"""What augment draws: known answers of its random numbers, their distribution, and the same on every implementation."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import astuple
+
+import numpy as np
+import pytest
+import torch
+
+from fastswap.kernels.augment import _numba as fast
+from fastswap.kernels.augment import reference
+from fastswap.ops import Jitter
+
+# Random123's known answers for philox4x32 with 10 rounds: counter, key, result
+KNOWN = [
+    ((0, 0, 0, 0), (0, 0), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
+    ((0xFFFFFFFF,) * 4, (0xFFFFFFFF,) * 2, (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)),
+    (
+        (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344),
+        (0xA4093822, 0x299F31D0),
+        (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
+    ),
+]
+
+
+def numbers(*values: int) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.int64)
+
+
+def draws(count: int, jitter: Jitter | None = None, seed: int = 7) -> reference.Draw:
+    return reference.draw(torch.arange(count), seed, astuple(jitter or Jitter()))
+
+
+class TestRandomNumbers:
+    @pytest.mark.parametrize(("counter", "key", "expected"), KNOWN)
+    def test_philox_gives_the_published_words(self, counter, key, expected):
+        words = reference.philox([torch.tensor([c]) for c in counter], key)
+        assert tuple(int(word) for word in words) == expected
+        assert tuple(int(w) for w in fast.philox(*map(np.uint32, counter), *map(np.uint32, key))) == expected
+
+    def test_both_implementations_draw_the_same_uniforms(self):
+        samples = numbers(0, 1, 2**32 - 1, 2**32, 2**62 + 5)
+        for number in (0, 1, 14):
+            expected = reference.uniforms(samples, 2**61 + 3, number)
+            drawn = [fast._uniforms(int(sample), 2**61 + 3, number) for sample in samples]
+            assert torch.equal(torch.tensor(drawn, dtype=torch.float64), expected)
+
+    def test_the_high_words_of_seed_and_sample_count(self):
+        first = reference.uniforms(numbers(5, 5 + 2**32), 9, 0)
+        assert not torch.equal(first[0], first[1])
+        assert not torch.equal(first[0], reference.uniforms(numbers(5), 9 + 2**32, 0)[0])
+
+    def test_distribution(self):
+        drawn = draws(40_000)
+        tolerance = 4 / math.sqrt(40_000)  # of a uniform number's or a coin's range: four deviations and more
+        for value, middle, half in (
+            (drawn.angle.rad2deg(), 0, 10),
+            (drawn.zoom, 1, 0.05),
+            (drawn.shift[:, 0], 0, 0.05),
+            (drawn.shift[:, 1], 0, 0.05),
+            (drawn.colour[:, 0], 0, 0.30),
+            (drawn.colour[:, 1], 0, 0.08),
+            (drawn.colour[:, 2], 0, 0.08),
+        ):
+            assert (value - middle).abs().max() <= half
+            assert (value - middle).abs().max() > 0.99 * half
+            assert abs(value.mean() - middle) < tolerance * half
+            assert value.std() == pytest.approx(half / math.sqrt(3), rel=0.02)
+        assert abs(drawn.mirror.mean()) < tolerance
+        assert set(drawn.mirror.tolist()) == {-1.0, 1.0}
+
+    def test_the_grid_is_normal_and_its_nodes_independent(self):
+        nodes = draws(20_000).nodes.flatten(1) / (5 / 256)  # [20000, 50]
+        assert nodes.shape[1] == 50
+        assert (nodes.mean(0).abs() < 5 / math.sqrt(20_000)).all()
+        assert (nodes.std(0) - 1).abs().max() < 0.03
+        assert (nodes**4).mean() == pytest.approx(3, rel=0.03)
+        correlation = torch.corrcoef(nodes.T) - torch.eye(50, dtype=torch.float64)
+        assert correlation.abs().max() < 5 / math.sqrt(20_000)
+
+    def test_parameters_are_independent_of_each_other(self):
+        drawn = draws(20_000)
+        table = torch.stack(
+            [drawn.angle, drawn.zoom, *drawn.shift.T, drawn.mirror, *drawn.colour.T, drawn.nodes[:, 0, 0, 0]]
+        )
+        correlation = torch.corrcoef(table) - torch.eye(len(table), dtype=torch.float64)
+        assert correlation.abs().max() < 5 / math.sqrt(20_000)
