@@ -10,7 +10,7 @@ import re
 import struct
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -117,21 +117,20 @@ def read_picture(path: Path) -> Picture:
             name = str(image.format).lower()
             profile = image.info.get("icc_profile") if image.mode in ("RGB", "RGBA", "P") else None
             image.load()
-            return Picture(to_rgb(_upright(image)), name, profile)
+            _turn_upright(image)
+            return Picture(to_rgb(image), name, profile)
     except UnidentifiedImageError as error:
         raise InputError(f"{path} is no picture, whatever its name says") from error
     except UNREADABLE as error:
         raise InputError(f"{path} cannot be read as a picture: {line(error)}") from error
 
 
-def _upright(image: Any) -> Any:
-    """Turned as its EXIF says; as it is stored where the EXIF is broken, for the picture may be sound all the same."""
+def _turn_upright(image: Any) -> None:
+    """Turns it as its EXIF says, in place; leaves it where the EXIF is broken, for the picture may be sound."""
     from PIL import ImageOps
 
-    try:
-        return ImageOps.exif_transpose(image)
-    except UNREADABLE:
-        return image
+    with suppress(*UNREADABLE):
+        ImageOps.exif_transpose(image, in_place=True)
 
 
 def to_rgb(image: Any) -> NDArray[np.uint8]:
