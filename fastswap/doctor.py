@@ -9,7 +9,7 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fastswap.faces.networks import cached_networks
+from fastswap.faces.networks import cache_folder
 from fastswap.ops import OPERATIONS, implementations
 
 _CORE = ("torch", "numpy", "numba", "opencv-python-headless", "av", "pillow", "pyarrow", "safetensors", "tflite")
@@ -44,7 +44,6 @@ class Diagnosis:
 def diagnose() -> Diagnosis:
     """Looks at this machine. Downloads and changes nothing."""
     packages = {name: _version(name) for name in (*_CORE, *(n for names in _EXTRAS.values() for n in names))}
-    networks = cached_networks()
     diagnosis = Diagnosis(
         python=platform.python_version(),
         system=platform.platform(),
@@ -54,7 +53,7 @@ def diagnose() -> Diagnosis:
         disk_free_gib=round(shutil.disk_usage(Path.cwd()).free / (1 << 30), 1),
         gpus=_gpus(packages),
         driver=_driver(),
-        networks=None if networks is None else str(networks),
+        networks=_networks(),
         packages=packages,
         implementations={name: implementations(name) for name in OPERATIONS},
     )
@@ -86,6 +85,12 @@ def _version(name: str) -> str | None:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def _networks() -> str | None:
+    given = os.environ.get("FASTSWAP_NETWORKS")
+    folder = Path(given) if given else cache_folder()
+    return str(folder) if folder.is_dir() and any(folder.iterdir()) else None
 
 
 def _gpus(packages: dict[str, str | None]) -> list[str]:

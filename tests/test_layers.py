@@ -78,7 +78,8 @@ def test_kernels_stand_alone(path: Path) -> None:
     for name in _imports(path):
         assert not name.startswith("fastswap.") or name.startswith("fastswap.kernels."), f"{path} imports {name}"
         if name.startswith("fastswap.kernels."):
-            assert not any(part in name.split(".") for part in ("_triton", "_cupy", "_numba") if part != own), name
+            other = name.split(".")[3]
+            assert other in (own, "reference"), f"{path}: one implementation never imports another, got {name}"
 
 
 def test_imports_are_cold() -> None:
@@ -95,7 +96,7 @@ for name in {HEAVY!r}:
 import importlib
 for name in {names!r}:
     importlib.import_module(name)
-loaded = [name for name in ("cv2", "matplotlib", "tensorboard", "pyarrow", "skimage") if name in sys.modules]
+loaded = [name for name in ("matplotlib", "tensorboard", "pyarrow", "skimage", "dlib") if name in sys.modules]
 assert not loaded, f"imported before it was needed: {{loaded}}"
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)

@@ -106,8 +106,9 @@ class _Scanner:
                 _wait(written)
                 yield rows, cuts, frame
                 rows, cuts, written, first = empty_rows(), [], [], frame
-        _wait(written)
-        yield rows, cuts, frame
+        if frame > first:
+            _wait(written)
+            yield rows, cuts, frame
 
     def _chunks(self, start: int) -> Iterator[list[Frame]]:
         every = self.settings.every
