@@ -25,8 +25,8 @@ _FACE_SIZE = 256
 
 @dataclass(frozen=True)
 class DemoSummary:
-    """What the demo left behind. scores: as in `Evaluation`, empty for clips of your own, which have no truth; seconds: by
-    part of the path; egs_per_s: examples a second in training, both sides counted."""
+    """What the demo left behind. scores: as in `Evaluation`, empty for clips of your own, which have no truth; seconds:
+    by part of the path; egs_per_s: examples a second in training, both sides counted."""
 
     swapped: str
     sheet: str
@@ -40,8 +40,8 @@ class DemoSummary:
 def demo(
     folder: Path, minutes: float, a: Path | None = None, b: Path | None = None, seed: int = 0, *, quiet: bool = False
 ) -> DemoSummary:
-    """Makes two puppets (or takes the clips a and b), extracts, trains `lite` for `minutes`, converts and judges, all in
-    `folder`, whose earlier demo is replaced. Raises InputError where the folder holds anything else."""
+    """Makes two puppets (or takes the clips a and b), extracts, trains `lite` for `minutes`, converts and judges, all
+    in `folder`, whose earlier demo is replaced. Raises InputError where the folder holds anything else."""
     _clear(folder)
     clock = _Clock()
     truth = None

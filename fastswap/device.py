@@ -6,7 +6,7 @@ from fastswap.errors import UsageError
 
 
 def resolve_device(name: str) -> str:
-    """"auto" is the GPU where torch can use one, else the CPU. Raises UsageError for "cuda" where torch cannot."""
+    """ "auto" is the GPU where torch can use one, else the CPU. Raises UsageError for "cuda" where torch cannot."""
     import torch
 
     if name == "auto":

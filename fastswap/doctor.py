@@ -23,8 +23,8 @@ _ENOUGH_DISK = 10 << 30
 
 @dataclass
 class Diagnosis:
-    """One machine. packages: name -> version, None where absent; implementations: operation -> name -> None where usable,
-    else why not; advice: what to do, a line each; ok: whether extract, train and convert can run here."""
+    """One machine. packages: name -> version, None where absent; implementations: operation -> name -> None where
+    usable, else why not; advice: what to do, a line each; ok: whether extract, train and convert can run here."""
 
     python: str
     system: str
@@ -69,11 +69,15 @@ def _advise(found: Diagnosis) -> None:
     for extra, names in _EXTRAS.items():
         absent = [name for name in names if found.packages[name] is None]
         if absent and (extra != "cuda" or found.driver):
-            found.advice.append(f'optional: {", ".join(absent)}. Install: pip install "fastswap[{extra}]" -c constraints.txt')
+            found.advice.append(
+                f'optional: {", ".join(absent)}. Install: pip install "fastswap[{extra}]" -c constraints.txt'
+            )
     if found.networks is None:
         found.advice.append("the face networks come with the first extract (35 MB, needs a package index once)")
     if found.driver and not found.gpus:
-        found.advice.append("an NVIDIA driver is here, and torch cannot use it: install a CUDA build of torch for this driver")
+        found.advice.append(
+            "an NVIDIA driver is here, and torch cannot use it: install a CUDA build of torch for this driver"
+        )
     if not found.driver:
         found.advice.append("no NVIDIA driver: everything runs on the CPU, with Numba")
     if found.disk_free_gib < _ENOUGH_DISK / (1 << 30):
@@ -101,7 +105,9 @@ def _gpus(packages: dict[str, str | None]) -> list[str]:
     if not torch.cuda.is_available():
         return []
     properties = (torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count()))
-    return [f"{p.name}, {p.total_memory / (1 << 30):.0f} GiB, compute capability {p.major}.{p.minor}" for p in properties]
+    return [
+        f"{p.name}, {p.total_memory / (1 << 30):.0f} GiB, compute capability {p.major}.{p.minor}" for p in properties
+    ]
 
 
 def _driver() -> str | None:

@@ -1,5 +1,5 @@
-"""evaluate: a swap held against the truth, and beside it three controls that have learned nothing, composited by the same
-path. A swap that does not beat the constant picture has not learned to follow."""
+"""evaluate: a swap held against the truth, and beside it three controls that have learned nothing, composited by the
+same path. A swap that does not beat the constant picture has not learned to follow."""
 
 from __future__ import annotations
 
@@ -46,10 +46,18 @@ class Evaluation:
 
 
 def evaluate(
-    source: Path, swapped: Path, truth: Path, faces_a: Path, faces_b: Path, sheet: Path | None = None, *, quiet: bool = False
+    source: Path,
+    swapped: Path,
+    truth: Path,
+    faces_a: Path,
+    faces_b: Path,
+    sheet: Path | None = None,
+    *,
+    quiet: bool = False,
 ) -> Evaluation:
-    """Judges the video `swapped`, made from `source` (whose face set is `faces_a`), against the video `truth`; `faces_b` is
-    what the model was trained on. Raises InputError where the three videos do not match in size or number of frames."""
+    """Judges the video `swapped`, made from `source` (whose face set is `faces_a`), against the video `truth`;
+    `faces_b` is what the model was trained on. Raises InputError where the three videos do not match in size or number
+    of frames."""
     a, b = FaceSet.open(faces_a), FaceSet.open(faces_b)
     person = a.choose(None)
     rivals = controls(*_faces_of(b))

@@ -30,8 +30,8 @@ class ExtractSummary:
 
 
 def extract(settings: ScanSettings, *, quiet: bool = False) -> ExtractSummary:
-    """Extracts the faces of `settings.source` into the face set `settings.folder`. Run again after an interruption it goes
-    on where it stopped; run again on a finished face set it does nothing.
+    """Extracts the faces of `settings.source` into the face set `settings.folder`. Run again after an interruption it
+    goes on where it stopped; run again on a finished face set it does nothing.
 
     Raises InputError for a source that cannot be read or has no face in it, and for a folder that holds something else;
     UsageError for a size or step out of range.
@@ -77,7 +77,11 @@ def _check(settings: ScanSettings) -> None:
     folder = settings.folder
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: -o needs a folder")
-    if folder.exists() and any(folder.iterdir()) and not ((folder / META_NAME).exists() or (folder / WORK_NAME).exists()):
+    if (
+        folder.exists()
+        and any(folder.iterdir())
+        and not ((folder / META_NAME).exists() or (folder / WORK_NAME).exists())
+    ):
         raise InputError(f"{folder} holds files that are not a face set: choose an empty or new folder with -o")
 
 

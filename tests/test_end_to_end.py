@@ -31,9 +31,7 @@ class Swap:
 def swap(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Swap:
     folder = tmp_path_factory.mktemp("swap")
     clips = {"a": data / "videos/A_man_kitchen.mp4", "b": data / "videos/B_woman_garden.mp4"}
-    extracted = {
-        side: extract(ScanSettings(clip, folder / side, size=256), quiet=True) for side, clip in clips.items()
-    }
+    extracted = {side: extract(ScanSettings(clip, folder / side, size=256), quiet=True) for side, clip in clips.items()}
     train(
         TrainSettings(faces_a=folder / "a", faces_b=folder / "b", model=folder / "model", preset="lite", iterations=30)
     )

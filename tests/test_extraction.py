@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import numpy as np
@@ -133,10 +135,10 @@ def test_two_people_keep_apart(data: Path, tmp_path: Path) -> None:
 
 
 def _odd(folder: str) -> list[str]:
-    import os
-
     root = Path(os.environ.get("FASTSWAP_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
-    return sorted(p.name for p in (root / folder).iterdir() if p.suffix not in (".tem", ".json")) if root.is_dir() else []
+    return (
+        sorted(p.name for p in (root / folder).iterdir() if p.suffix not in (".tem", ".json")) if root.is_dir() else []
+    )
 
 
 UNREADABLE = {
@@ -155,17 +157,17 @@ MAY_FAIL = {"i_pillow_hopper_bad_exif.jpg", "i_tiny_face_24px.png", "i_truncated
 @pytest.mark.parametrize("name", _odd("odd"))
 def test_an_odd_file_works_or_is_one_line(data: Path, tmp_path: Path, name: str) -> None:
     folder = tmp_path / "faces"
-    try:
-        summary = extract(small(data / "odd" / name, folder), quiet=True)
-    except FastswapError as error:
-        assert "\n" not in str(error)
-        assert name in UNREADABLE | FACELESS | MAY_FAIL, str(error)
+    if name in UNREADABLE | FACELESS:
+        with pytest.raises(FastswapError) as caught:
+            extract(small(data / "odd" / name, folder), quiet=True)
+        assert "\n" not in str(caught.value)
         assert not folder.exists(), "nothing that looks whole is left"
         return
-    assert name not in UNREADABLE | FACELESS
-    assert summary.faces >= 1
-    faces = FaceSet.open(folder)
-    assert len(faces.rows()) == faces.table.num_rows
+    with suppress(InputError) if name in MAY_FAIL else nullcontext():
+        assert extract(small(data / "odd" / name, folder), quiet=True).faces >= 1
+    if folder.exists():
+        faces = FaceSet.open(folder)
+        assert len(faces.rows()) == faces.table.num_rows
 
 
 def test_the_largest_picture_stays_under_two_gigabytes(data: Path, tmp_path: Path) -> None:
@@ -175,7 +177,17 @@ def test_the_largest_picture_stays_under_two_gigabytes(data: Path, tmp_path: Pat
         "except SystemExit as end: code = end.code\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024); sys.exit(code)"
     )
-    command = [sys.executable, "-c", script, "extract", "-i", data / "odd/i_huge_7000px.jpg", "-o", tmp_path / "f", "--quiet"]
+    command = [
+        sys.executable,
+        "-c",
+        script,
+        "extract",
+        "-i",
+        data / "odd/i_huge_7000px.jpg",
+        "-o",
+        tmp_path / "f",
+        "--quiet",
+    ]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.splitlines()[-1]) < MEMORY_LIMIT

@@ -72,7 +72,9 @@ def test_imports_go_down(path: Path) -> None:
         assert LEVEL[other] < LEVEL[room], f"{path.relative_to(PACKAGE)} imports {name}: {room} is not above {other}"
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "kernels").resolve().rglob("*.py")), ids=lambda p: f"{p.parent.name}/{p.name}")
+@pytest.mark.parametrize(
+    "path", sorted((PACKAGE / "kernels").resolve().rglob("*.py")), ids=lambda p: f"{p.parent.name}/{p.name}"
+)
 def test_kernels_stand_alone(path: Path) -> None:
     own = path.stem
     for name in _imports(path):

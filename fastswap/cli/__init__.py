@@ -22,7 +22,7 @@ _FAILED, _INTERRUPTED = 1, 130
 def main(arguments: list[str] | None = None) -> None:
     """Runs one verb. Exits with 0, 1 (it could not be done), 2 (wrong usage) or 130 (interrupted)."""
     verb: Verb = tyro.cli(
-        AnyVerb,  # type: ignore[arg-type]
+        AnyVerb,
         prog="fastswap",
         description=_DESCRIPTION,
         args=arguments,
@@ -50,7 +50,9 @@ def _run(verb: Verb) -> int:
         return _fail(verb, "out of memory: close other programs, or use a smaller --batch or --size", _FAILED)
     except Exception as error:
         line = str(error).strip().splitlines()[0] if str(error).strip() else ""
-        return _fail(verb, f"{type(error).__name__}: {line} (a defect of fastswap: report it with --debug's output)", _FAILED)
+        return _fail(
+            verb, f"{type(error).__name__}: {line} (a defect of fastswap: report it with --debug's output)", _FAILED
+        )
     if not verb.quiet:
         show(summary)
     if verb.json:

@@ -150,7 +150,8 @@ class Convert(Verb):
     output: _Output
     """The swapped video (for pictures: a picture or a folder)."""
     faces: Path | None = None
-    """The face set of this very input (default: the one the model was trained on if it is, else the faces are found)."""
+    """The face set of this very input (default: the one the model was trained on if it is, else the faces are
+    found)."""
     person: int | None = None
     """Who of the input is replaced (default: the one trained on, or the most frequent)."""
     colour: Annotated[Literal["none", "reinhard"], tyro.conf.arg(aliases=["-c"])] = "reinhard"

@@ -12,7 +12,8 @@ from fastswap.faces import invert, mesh_mask, pixel_matrix
 from fastswap.ops import Planes, match_colour, paste, soft_mask, warp
 
 Generate = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""Aligned faces of A, float [N, 3, s, s] in 0..1 -> B performing them: colour [N, 3, t, t] and mask [N, 1, t, t], 0..1."""
+"""Aligned faces of A, float [N, 3, s, s] in 0..1 -> B performing them: colour [N, 3, t, t] and mask [N, 1, t, t],
+0..1."""
 
 MaskSource = Literal["predicted", "mesh"]
 
@@ -40,7 +41,8 @@ def composite(
     generate: Generate,
     settings: CompositeSettings,
 ) -> None:
-    """Swaps N faces in M native frames, in place. A sample outside of every face's mask stays as it was, bit for bit."""
+    """Swaps N faces in M native frames, in place. A sample outside of every face's mask stays as it was, bit for
+    bit."""
     if not len(frame):
         return
     impl = settings.impl

@@ -35,8 +35,12 @@ def swapped_frames(
             continue
         for i, rows in found:
             if chunk[i].pts != known_pts[rows[0]]:
-                raise InputError(f"{faces.path} does not belong to {video.info.path}: frame {chunk[i].index} is another one")
-        planes = _swap([chunk[i].planes for i, _ in found], [rows for _, rows in found], faces, generate, settings, device)
+                raise InputError(
+                    f"{faces.path} does not belong to {video.info.path}: frame {chunk[i].index} is another one"
+                )
+        planes = _swap(
+            [chunk[i].planes for i, _ in found], [rows for _, rows in found], faces, generate, settings, device
+        )
         changed = {i: planes.frame(slot).to("cpu") for slot, (i, _) in enumerate(found)}
         for i, frame in enumerate(chunk):
             yield replace(frame, planes=changed[i]) if i in changed else frame

@@ -32,9 +32,9 @@ _SCAN_SIZE = 128
 
 @dataclass(frozen=True)
 class ConvertSettings:
-    """faces: the alignments of the input (None: the model's own side-A face set where it is of this very file, else found
-    anew); person: who of the input is replaced (None: the one trained on, or the most frequent); colour: "none" or a method
-    of `match_colour`; codec and quality: see `write_video`."""
+    """faces: the alignments of the input (None: the model's own side-A face set where it is of this very file, else
+    found anew); person: who of the input is replaced (None: the one trained on, or the most frequent); colour: "none"
+    or a method of `match_colour`; codec and quality: see `write_video`."""
 
     input: Path
     model: Path
@@ -65,7 +65,8 @@ class ConvertSummary:
 
 
 def convert(settings: ConvertSettings, *, quiet: bool = False) -> ConvertSummary:
-    """Replaces the faces of one person in `settings.input` and writes `settings.output`, which exists only once it is whole.
+    """Replaces the faces of one person in `settings.input` and writes `settings.output`, which exists only once it is
+    whole.
 
     Raises InputError for an input, model or face set that cannot be used, UsageError for an unknown colour method.
     """
@@ -82,7 +83,13 @@ def convert(settings: ConvertSettings, *, quiet: bool = False) -> ConvertSummary
 
 
 def _write(
-    settings: ConvertSettings, model: TrainedModel, video: Video, faces: FaceSet, person: int, others: list[int], quiet: bool
+    settings: ConvertSettings,
+    model: TrainedModel,
+    video: Video,
+    faces: FaceSet,
+    person: int,
+    others: list[int],
+    quiet: bool,
 ) -> ConvertSummary:
     def generate(aligned: Tensor) -> tuple[Tensor, Tensor]:
         return model.generate(aligned, SIDE_B)
@@ -109,7 +116,13 @@ def composite_settings(settings: ConvertSettings, model: TrainedModel) -> Compos
     """How faces are composited with this model."""
     preset = model.config.preset
     return CompositeSettings(
-        preset.size_in, model.config.coverage, settings.colour, settings.mask, settings.erode, settings.feather, settings.impl
+        preset.size_in,
+        model.config.coverage,
+        settings.colour,
+        settings.mask,
+        settings.erode,
+        settings.feather,
+        settings.impl,
     )
 
 
@@ -125,7 +138,9 @@ def _alignments(
         if faces.meta.source.sha256 != source.sha256:
             raise InputError(f"{settings.faces} was extracted from {faces.meta.source.name}, not from {settings.input}")
         if faces.meta.every != 1:
-            raise InputError(f"{settings.faces} covers one frame in {faces.meta.every}: extract it again without --every")
+            raise InputError(
+                f"{settings.faces} covers one frame in {faces.meta.every}: extract it again without --every"
+            )
         yield _same_template(faces, model), _own_person(side.faces, settings.faces, side.person)
         return
     recorded = Path(side.faces)

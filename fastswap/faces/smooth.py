@@ -1,10 +1,10 @@
 """The one-euro filter (Casiez, Roussel, Vogel 2012) for the landmarks of one track: a low pass whose cutoff rises with
 speed, so that a still head is calm and a quick one does not lag.
 
-Measured at 25 frames a second with the constants below: jitter of the rigid points of two still heads (second difference)
-0.48 and 0.53 of what it was; of a man talking, mouth opening follows with gain 0.98 and correlation 0.996, points are
-moved by 0.35 % of the face's height on average and 1.8 % at most. The authors' speed cutoff of 1 Hz calms more (0.35) and
-lags 4.8 %.
+Measured at 25 frames a second with the constants below: jitter of the rigid points of two still heads (second
+difference) 0.48 and 0.53 of what it was; of a man talking, mouth opening follows with gain 0.98 and correlation 0.996,
+points are moved by 0.35 % of the face's height on average and 1.8 % at most. The authors' speed cutoff of 1 Hz calms
+more (0.35) and lags 4.8 %.
 """
 
 from __future__ import annotations

@@ -64,8 +64,8 @@ def merge(faces: FaceSet, persons: Sequence[int]) -> FaceSet:
 
 
 def contact_sheet(faces: FaceSet) -> Path:
-    """Writes `persons.jpg` into the face set: a row a person, faces spread evenly over its time, its number and count at
-    the left. Returns its path."""
+    """Writes `persons.jpg` into the face set: a row a person, faces spread evenly over its time, its number and count
+    at the left. Returns its path."""
     import cv2
 
     rows = [(person, faces.rows(person)) for person in faces.persons()]

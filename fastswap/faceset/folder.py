@@ -37,8 +37,8 @@ _READERS = 4
 
 @dataclass(frozen=True)
 class FaceSet:
-    """A face set on disk. `table` has the columns of `format.table_schema`, sorted by frame; a row is named by its number
-    in it. A row whose picture was deleted is not trained on (see `rows`)."""
+    """A face set on disk. `table` has the columns of `format.table_schema`, sorted by frame; a row is named by its
+    number in it. A row whose picture was deleted is not trained on (see `rows`)."""
 
     path: Path
     meta: FaceSetMeta
@@ -87,7 +87,9 @@ class FaceSet:
             return next(iter(persons))
         if person not in persons:
             known = ", ".join(map(str, persons))
-            raise InputError(f"no person {person} in {self.path}: it has {known} (see `fastswap faces list {self.path}`)")
+            raise InputError(
+                f"no person {person} in {self.path}: it has {known} (see `fastswap faces list {self.path}`)"
+            )
         return person
 
     def rows(self, person: int | None = None) -> NDArray[np.int64]:

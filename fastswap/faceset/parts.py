@@ -1,8 +1,8 @@
 """An extraction under way: what was found so far, in parts that are each whole on disk, and how they become one table.
 
-A part covers a run of frames. Its pictures are written before it is, so what a part names exists; after a kill, work goes
-on behind the last part. Tracks and persons need the frames in order and all of them, so they are made at the end, reading
-one part at a time: memory does not grow with the length of the video.
+A part covers a run of frames. Its pictures are written before it is, so what a part names exists; after a kill, work
+goes on behind the last part. Tracks and persons need the frames in order and all of them, so they are made at the end,
+reading one part at a time: memory does not grow with the length of the video.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def _part_schema() -> pa.Schema:
 
 @dataclass
 class Parts:
-    """The parts in `folder/.extract`. `state` is what the extraction was started with: another one does not go on here."""
+    """The parts in `folder/.extract`. `state` is what the extraction was started with: another one does not go on
+    here."""
 
     folder: Path
     state: dict[str, Any]
@@ -50,7 +51,8 @@ class Parts:
         return self.folder / WORK_NAME
 
     def begin(self) -> int:
-        """Starts, or takes up where an interrupted extraction with the same state stopped: the next frame to look at."""
+        """Starts, or takes up where an interrupted extraction with the same state stopped: the next frame to look
+        at."""
         state_path = self.work / _STATE_NAME
         if state_path.exists() and json.loads(state_path.read_text(encoding="utf-8")) == self.state:
             return self._next_frame()
@@ -70,8 +72,8 @@ class Parts:
             pq.write_table(table, path)
 
     def finish(self, meta: FaceSetMeta, fps: float, same_person: float) -> int:
-        """Gives every face its track and person and writes `faces.parquet`, then `faceset.json`, whose presence says that
-        the face set is whole. Returns the number of faces; with none, nothing is written."""
+        """Gives every face its track and person and writes `faces.parquet`, then `faceset.json`, whose presence says
+        that the face set is whole. Returns the number of faces; with none, nothing is written."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 

@@ -13,8 +13,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastswap.faces import EXTENT, TEMPLATE, FaceFinder, Faces, align, head_pose, is_cut, pixel_matrix, thumbnail
-from fastswap.faces import persons
+from fastswap.faces import (
+    EXTENT,
+    TEMPLATE,
+    FaceFinder,
+    Faces,
+    align,
+    head_pose,
+    is_cut,
+    persons,
+    pixel_matrix,
+    thumbnail,
+)
 from fastswap.faceset.format import FaceSetMeta, Source, hash_source
 from fastswap.faceset.parts import Parts, empty_rows, settings_of
 from fastswap.ops import Planes, warp
@@ -31,8 +41,8 @@ _PNG_LEVEL = 1
 
 @dataclass(frozen=True)
 class ScanSettings:
-    """What to look for. size: of the aligned faces, in pixels; every: look at each how manieth frame; small: search tiles
-    for faces that are small in the frame; min_size: of a face's box, in pixels of its longer side; persons: what
+    """What to look for. size: of the aligned faces, in pixels; every: look at each how manieth frame; small: search
+    tiles for faces that are small in the frame; min_size: of a face's box, in pixels of its longer side; persons: what
     they are told apart by, "appearance" or "identity" (see `faces.persons`); pictures: write the aligned faces too."""
 
     source: Path
@@ -68,7 +78,8 @@ def meta_of(settings: ScanSettings, source: Source) -> FaceSetMeta:
 
 def scan(settings: ScanSettings, meta: FaceSetMeta, report: Report) -> int:
     """Finds the faces of `settings.source` and writes the face set; goes on where an interrupted scan with the same
-    settings stopped. Returns the number of faces (0: nothing is left behind). Raises InputError for an unusable source."""
+    settings stopped. Returns the number of faces (0: nothing is left behind). Raises InputError for an unusable
+    source."""
     state = {**settings_of(meta), "small": settings.small, "min_size": settings.min_size}
     parts = Parts(settings.folder, state)
     start = parts.begin()
@@ -114,7 +125,9 @@ class _Scanner:
         every = self.settings.every
         return chunks(frame for frame in self.video if frame.index >= start and frame.index % every == 0)
 
-    def _look(self, chunk: list[Frame], rows: dict[str, list[Any]], cuts: list[int], written: list[Future[None]]) -> None:
+    def _look(
+        self, chunk: list[Frame], rows: dict[str, list[Any]], cuts: list[int], written: list[Future[None]]
+    ) -> None:
         planes = Planes.stack([frame.planes for frame in chunk])
         for frame, small in zip(chunk, thumbnail(planes), strict=True):
             if self.previous is not None and (self.video.info.is_pictures or is_cut(self.previous, small)):
@@ -141,7 +154,13 @@ class _Scanner:
         return Faces(*(getattr(faces, column.name)[enough] for column in fields(faces)))
 
     def _append(
-        self, rows: dict[str, list[Any]], chunk: list[Frame], faces: Faces, alignment: Tensor, crops: Tensor, names: list[str]
+        self,
+        rows: dict[str, list[Any]],
+        chunk: list[Frame],
+        faces: Faces,
+        alignment: Tensor,
+        crops: Tensor,
+        names: list[str],
     ) -> None:
         pose = head_pose(faces.landmarks, self.video.info.aspect)
         columns = {
@@ -172,7 +191,9 @@ def _names(chunk: list[Frame], frame: Tensor) -> list[str]:
 
 def _sharpness(crops: Tensor) -> Tensor:
     """The variance of the Laplacian of luma (0..255) over each aligned face: Pech-Pacheco et al., 2000."""
-    luma = (crops.float() * torch.tensor([0.299, 0.587, 0.114], device=crops.device).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    luma = (crops.float() * torch.tensor([0.299, 0.587, 0.114], device=crops.device).view(1, 3, 1, 1)).sum(
+        1, keepdim=True
+    )
     kernel = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]], device=crops.device).view(1, 1, 3, 3)
     return torch.nn.functional.conv2d(luma * 255, kernel).var(dim=(1, 2, 3))
 

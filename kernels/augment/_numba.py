@@ -13,10 +13,9 @@ import torch
 from numba import njit
 from torch import Tensor
 
+from fastswap.kernels.augment.reference import KEY_STEPS, MULTIPLIERS, NODES, ROUNDS
 from fastswap.kernels.lab._numba import lab_from_rgb, rgb_from_lab
 from fastswap.kernels.simd._numba import gather, load, store
-
-from .reference import KEY_STEPS, MULTIPLIERS, NODES, ROUNDS
 
 F, I32, U32, U64 = np.float32, np.int32, np.uint32, np.uint64
 _M0, _M1 = (U64(m) for m in MULTIPLIERS)

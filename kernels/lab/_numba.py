@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numba import njit
 
-from .reference import DELTA, XYZ_FROM_RGB
+from fastswap.kernels.lab.reference import DELTA, XYZ_FROM_RGB
 
 F = np.float32
 _M = np.array(XYZ_FROM_RGB)

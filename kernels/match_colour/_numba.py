@@ -10,8 +10,7 @@ from numba import njit
 from torch import Tensor
 
 from fastswap.kernels.lab._numba import lab_from_rgb, rgb_from_lab
-
-from .reference import LEAST, LEAST_WEIGHT, MAX_GAIN
+from fastswap.kernels.match_colour.reference import LEAST, LEAST_WEIGHT, MAX_GAIN
 
 F = np.float32
 BLOCK = 1024  # px summed in float32 before float64 takes over

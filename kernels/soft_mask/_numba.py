@@ -9,7 +9,7 @@ import torch
 from numba import njit
 from torch import Tensor
 
-from .reference import MIN_RAMP, reach
+from fastswap.kernels.soft_mask.reference import MIN_RAMP, reach
 
 F = np.float32
 _jit = njit(nogil=True, fastmath={"contract", "reassoc", "nsz", "arcp"}, cache=True)  # not "ninf": `far` may be inf

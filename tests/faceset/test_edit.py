@@ -15,7 +15,11 @@ def test_drop_takes_a_person_out_and_keeps_the_pictures(faceset: FaceSet) -> Non
     again = FaceSet.open(faceset.path)
     assert again.persons() == {0: 3, 2: 1}
     assert len(again.rows()) == 4
-    assert sorted(p.name for p in (faceset.path / "dropped").iterdir()) == ["000000_1.png", "000001_1.png", "000002_1.png"]
+    assert sorted(p.name for p in (faceset.path / "dropped").iterdir()) == [
+        "000000_1.png",
+        "000001_1.png",
+        "000002_1.png",
+    ]
     assert list(again.by_frame(1)) == []
 
 
