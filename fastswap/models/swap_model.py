@@ -10,6 +10,10 @@ from torch import Tensor, nn
 from fastswap.models.preset import Preset
 
 COLOURS = 3
+_DEVIATION = 0.25
+"""Of the standardised face: about that of a picture in 0..1."""
+_LEAST_DEVIATION = 0.02
+"""Keeps a face without any contrast from becoming noise."""
 
 
 def _convolution(channels_in: int, channels_out: int, kernel: int, stride: int = 1, slope: float = 0.1) -> nn.Conv2d:
@@ -50,13 +54,25 @@ class Residual(nn.Module):
         return x + inner
 
 
+class Standardise(nn.Module):
+    """Gives every face the same mean and deviation, each channel for itself, as measured on the central half (which is
+    all face). Light and the colour of the skin, in which A and B differ most, are then not in the code, and the sides
+    share more of it. To put the light back is `convert`'s (`match_colour`)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[-2] // 4, x.shape[-1] // 4
+        x = x.float()
+        deviation, mean = torch.std_mean(x[..., height:-height, width:-width], dim=(-2, -1), keepdim=True)
+        return (_DEVIATION * (x - mean) / (deviation + _LEAST_DEVIATION)).clamp(-1.5, 1.5)
+
+
 class Encoder(nn.Module):
     """[N, 3, size_in, size_in] -> the shared code, [N, channels, s, s]."""
 
     def __init__(self, preset: Preset) -> None:
         super().__init__()
         channels, slope = COLOURS * preset.stem**2, preset.slope
-        stages: list[nn.Module] = []
+        stages: list[nn.Module] = [Standardise()] if preset.standardise else []
         if preset.stem > 1:
             width = preset.encoder[0]
             stages += [

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -132,8 +132,8 @@ class Feed:
             parts += [offset + _order(self.seed, side, int(n // count), count)[n % count] for n in shown]
         return torch.tensor(parts)
 
-    def __call__(self, iteration: int) -> Examples:
-        """The examples of an iteration."""
+    def __call__(self, iteration: int, strength: float = 1.0) -> Examples:
+        """The examples of an iteration. strength: the share of the geometric jitter."""
         index = self.indices(iteration)
         sample = iteration * len(index) + torch.arange(len(index))
         warped, target, code = augment(
@@ -144,7 +144,7 @@ class Feed:
             size_in=self.preset.size_in,
             size_out=self.preset.size_out,
             coverage=self.coverage,
-            jitter=self.jitter,
+            jitter=_weaken(self.jitter, strength),
         )
         mask, emphasis = decode(code, self.preset)
         return Examples(warped, target, mask, emphasis)
@@ -160,6 +160,16 @@ class Feed:
         matrix = torch.tensor([[scale, 0.0, shift], [0.0, scale, shift]], device=self.faces.device)
         pictures = self.faces[chosen.to(self.faces.device), ..., :3].permute(0, 3, 1, 2).float() / 255
         return chosen, warp(pictures.contiguous(), matrix.expand(count, 2, 3).contiguous(), size)
+
+
+def _weaken(jitter: Jitter, strength: float) -> Jitter:
+    return replace(
+        jitter,
+        rotation=jitter.rotation * strength,
+        zoom=jitter.zoom * strength,
+        shift=jitter.shift * strength,
+        grid=jitter.grid * strength,
+    )
 
 
 @lru_cache(maxsize=8)

@@ -21,7 +21,7 @@ from fastswap.training.prepare import prepare
 from fastswap.training.report import Metrics, Preview
 from fastswap.training.settings import TrainSettings, TrainSummary
 from fastswap.training.signals import Stop, locked, stop_on_signals
-from fastswap.training.step import Step
+from fastswap.training.step import Step, jitter_strength
 
 _LOOK_EVERY = 10
 """Iterations between two looks at the losses: each look waits for the device."""
@@ -98,7 +98,9 @@ class _Run:
         self.shown = self.iteration
 
     def _iterate(self, metrics: Metrics, report: Report) -> None:
-        self.pending = self.step(self.feed(self.iteration), *self.plan.schedule(self.iteration))
+        when = self.plan.schedule(self.iteration)
+        examples = self.feed(self.iteration, jitter_strength(self.config.preset, *when))
+        self.pending = self.step(examples, *when)
         self.iteration += 1
         if _due(self.iteration, _LOOK_EVERY):
             self._look(metrics, report)
@@ -160,6 +162,8 @@ def _feed(settings: TrainSettings, config: ModelConfig, sides: list[Side], devic
         batch=config.batch,
         seed=config.seed,
         coverage=config.coverage,
-        jitter=Jitter().without(warp=not settings.warp, flip=not settings.flip, colour=not settings.colour),
+        jitter=Jitter().without(
+            warp=not settings.warp, flip=not settings.flip, colour=not (settings.colour and config.preset.colour)
+        ),
         device=device,
     )

@@ -35,8 +35,18 @@ def learning_rate(preset: Preset, base: float, iteration: int, total: int | None
     rate = base * min(1.0, (iteration + 1) / (preset.warm_up + 1))
     if total is None or iteration < preset.hold * total:
         return rate
-    progress = (iteration - preset.hold * total) / max(total * (1 - preset.hold), 1)
-    return rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
+    return rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * _decline(preset, iteration, total))))
+
+
+def jitter_strength(preset: Preset, iteration: int, total: int | None) -> float:
+    """The share of the geometric jitter at an iteration: all of it on the plateau, where it makes the sides share a
+    code, falling to `settle` at the end, where it would only blur."""
+    return 1.0 if total is None else 1 - (1 - preset.settle) * _decline(preset, iteration, total)
+
+
+def _decline(preset: Preset, iteration: int, total: int) -> float:
+    """0 on the plateau, rising to 1 at the end of the run."""
+    return min(max((iteration - preset.hold * total) / max(total * (1 - preset.hold), 1), 0.0), 1.0)
 
 
 def autocast_dtype(device: torch.device) -> torch.dtype | None:

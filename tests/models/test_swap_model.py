@@ -97,3 +97,16 @@ def test_presets_are_found_by_name() -> None:
 def test_a_preset_whose_layers_do_not_fit_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="preset lite"):
         replace(LITE, **change)
+
+
+def test_lite_does_not_see_light_nor_skin_colour() -> None:
+    torch.manual_seed(0)
+    model = SwapModel(TINY)
+    x = 0.2 + 0.4 * torch.rand(2, 3, 32, 32)
+    other = x * torch.tensor([0.9, 1.2, 0.8]).view(3, 1, 1) + 0.1
+    torch.testing.assert_close(model(other, 0)[0], model(x, 0)[0], atol=2e-2, rtol=0)
+
+
+def test_a_face_without_contrast_stays_finite() -> None:
+    colour, mask = SwapModel(TINY)(torch.full((1, 3, 32, 32), 0.5), 0)
+    assert bool(torch.isfinite(colour).all() and torch.isfinite(mask).all())

@@ -8,7 +8,7 @@ import pytest
 
 from fastswap.models import LITE, Checkpoint
 from fastswap.training.plan import Plan
-from fastswap.training.step import learning_rate
+from fastswap.training.step import jitter_strength, learning_rate
 
 
 def _checkpoint(iteration: int, plan: Plan) -> Checkpoint:
@@ -63,3 +63,11 @@ def test_the_rate_warms_up_holds_and_falls() -> None:
 
 def test_on_the_plateau_the_rate_does_not_know_the_total() -> None:
     assert all(learning_rate(LITE, 1.0, i, None) == learning_rate(LITE, 1.0, i, 2000) for i in range(1000))
+
+
+def test_the_jitter_is_whole_on_the_plateau_and_settles_as_the_rate_falls() -> None:
+    strengths = [jitter_strength(LITE, i, 2000) for i in range(2001)]
+    assert set(strengths[:1001]) == {1.0}
+    assert strengths[2000] == pytest.approx(LITE.settle)
+    assert strengths == sorted(strengths, reverse=True)
+    assert jitter_strength(LITE, 5000, None) == 1.0
