@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fastswap.faces.networks import cache_folder
 from fastswap.ops import OPERATIONS, implementations
+from fastswap.workers import cores
 
 _CORE = ("torch", "numpy", "numba", "opencv-python-headless", "av", "pillow", "pyarrow", "safetensors", "tflite")
 _EXTRAS = {
@@ -48,7 +49,7 @@ def diagnose() -> Diagnosis:
         python=platform.python_version(),
         system=platform.platform(),
         cpu=_cpu(),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=cores(),
         memory_gib=_memory_gib(),
         disk_free_gib=round(shutil.disk_usage(Path.cwd()).free / (1 << 30), 1),
         gpus=_gpus(packages),

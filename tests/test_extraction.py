@@ -16,9 +16,8 @@ from fastswap.errors import FastswapError, InputError
 from fastswap.extraction import extract
 from fastswap.faceset import FaceSet
 from fastswap.faceset.format import WORK_NAME
-from fastswap.faceset.scan import ScanSettings
-from fastswap.progress import Report
-from fastswap.video import open_video
+from fastswap.faceset.scan import ScanSettings, describe_source, meta_of, scan
+from fastswap.video import Frame, open_video
 
 MEMORY_LIMIT = 2 << 30
 
@@ -93,26 +92,34 @@ def test_a_folder_with_other_files_is_left_alone(clip: Path, tmp_path: Path) -> 
 def test_interrupted_it_goes_on_to_the_same_result(
     whole: FaceSet, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fastswap.faceset import scan
+    from fastswap.faceset import look
+    from fastswap.faceset import scan as scanning
 
-    monkeypatch.setattr(scan, "_PART_FRAMES", 8)
+    monkeypatch.setattr(scanning, "_PART_FRAMES", 8)
     folder = tmp_path / "faces"
-    seen: list[int] = []
-    honest = scan._Scanner._look
+    honest = look.Looker.__call__
+    looked: list[int] = []
 
-    def interrupted(self: object, chunk: list[object], *rest: object) -> None:
-        seen.append(chunk[0].index)  # type: ignore[attr-defined]
-        if len(seen) == 3:
+    def interrupted(self: look.Looker, frames: list[Frame]) -> look.Seen:
+        looked.append(frames[0].index)
+        if frames[0].index >= 32 and len(looked) < 8:
             raise KeyboardInterrupt
-        honest(self, chunk, *rest)  # type: ignore[arg-type]
+        return honest(self, frames)
 
-    monkeypatch.setattr(scan._Scanner, "_look", interrupted)
+    monkeypatch.setattr(look.Looker, "__call__", interrupted)
     with pytest.raises(KeyboardInterrupt):
         extract(small(clip, folder), quiet=True)
     with pytest.raises(InputError, match="not finished"):
         FaceSet.open(folder)
+    again: list[int] = []
+
+    def counted(self: look.Looker, frames: list[Frame]) -> look.Seen:
+        again.append(frames[0].index)
+        return honest(self, frames)
+
+    monkeypatch.setattr(look.Looker, "__call__", counted)
     extract(small(clip, folder), quiet=True)
-    assert seen[3] == seen[2], "it takes up where the last whole part ended"
+    assert min(again) == 32, "it takes up where the last whole part ended"
     assert FaceSet.open(folder).table.equals(whole.table)
 
 
@@ -193,15 +200,11 @@ def test_the_largest_picture_stays_under_two_gigabytes(data: Path, tmp_path: Pat
     assert int(done.stdout.splitlines()[-1]) < MEMORY_LIMIT
 
 
-class TestReports:
-    def test_the_report_counts_frames(self, clip: Path, tmp_path: Path) -> None:
-        from fastswap.faceset.scan import describe_source, meta_of, scan
-
-        settings = small(clip, tmp_path / "faces", every=8)
-        with open_video(clip) as video:
-            meta = meta_of(settings, describe_source(video))
-        done: list[int] = []
-        report: Report = lambda frames, note="": done.append(frames)  # noqa: E731
-        assert scan(settings, meta, report) == 9
-        assert done == sorted(done)
-        assert done[-1] == 65
+def test_the_report_counts_frames(clip: Path, tmp_path: Path) -> None:
+    settings = small(clip, tmp_path / "faces", every=8)
+    with open_video(clip) as video:
+        meta = meta_of(settings, describe_source(video))
+    done: list[int] = []
+    assert scan(settings, meta, lambda frames, note="": done.append(frames)) == 9
+    assert done == sorted(done)
+    assert done[-1] == 65

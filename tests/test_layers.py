@@ -16,6 +16,7 @@ LEVEL = {
     "storage": 0,
     "progress": 0,
     "device": 0,
+    "workers": 0,
     "kernels": 1,
     "ops": 2,
     "faces": 3,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from fastswap.errors import DamagedFileError
 from fastswap.faces import Tracker
@@ -61,13 +62,15 @@ class Parts:
         write_json(state_path, self.state)
         return 0
 
-    def write(self, rows: dict[str, list[Any]], cuts: list[int], next_frame: int) -> None:
-        """Writes one part: its rows, the frames that start a new shot, and the frame that the next part starts at."""
+    def write(self, rows: list[dict[str, NDArray[Any]]], cuts: list[int], next_frame: int) -> None:
+        """Writes one part: its rows (in pieces, column -> [n] or [n, width]), the frames that start a new shot, and the
+        frame that the next part starts at."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        note = {"cuts": json.dumps(cuts), "next_frame": str(next_frame)}
-        table = pa.table(rows, schema=_part_schema().with_metadata(note))
+        schema = _part_schema().with_metadata({"cuts": json.dumps(cuts)})
+        columns = [_column(field, [piece[field.name] for piece in rows]) for field in schema]
+        table = pa.Table.from_arrays(columns, schema=schema)
         with atomic(self.work / f"part-{next_frame:08d}.parquet") as path:
             pq.write_table(table, path)
 
@@ -151,9 +154,16 @@ def _matrix(column: pa.ChunkedArray, width: int) -> np.ndarray[Any, np.dtype[np.
     return np.array(values, dtype=np.float32).reshape(-1, width)
 
 
-def empty_rows() -> dict[str, list[Any]]:
-    """The columns of a part, with no rows yet."""
-    return {field.name: [] for field in _part_schema()}
+def _column(field: pa.Field, pieces: list[NDArray[Any]]) -> pa.Array:
+    import pyarrow as pa
+
+    if not pieces:
+        return pa.array([], field.type)
+    values = np.concatenate(pieces)
+    if values.ndim == 1:
+        return pa.array(values, field.type)
+    flat = pa.array(values.ravel(), pa.float32())
+    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1]).cast(field.type)
 
 
 def settings_of(meta: FaceSetMeta) -> dict[str, Any]:

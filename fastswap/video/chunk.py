@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from fastswap.video.frame import Frame
 
-CHUNK_FRAMES = 32
-CHUNK_BYTES = 128 << 20
+CHUNK_FRAMES = 16
+CHUNK_BYTES = 64 << 20
 
 
 def chunks(frames: Iterable[Frame], most: int = CHUNK_FRAMES, most_bytes: int = CHUNK_BYTES) -> Iterator[list[Frame]]:
