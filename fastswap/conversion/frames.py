@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fastswap import workers
 from fastswap.conversion.composite import CompositeSettings, Generate, composite
 from fastswap.errors import InputError
 from fastswap.faceset import FaceSet
@@ -16,47 +17,59 @@ from fastswap.ops import Planes
 from fastswap.video import Frame, Video
 from fastswap.video.chunk import chunks
 
-_CHUNK_FRAMES = 16
-"""Frames swapped together: the generator's batch, where each has one face."""
-
 
 def swapped_frames(
-    video: Video, faces: FaceSet, person: int, generate: Generate, settings: CompositeSettings, device: str = "cpu"
-) -> Iterator[Frame]:
-    """Yields every frame of `video` in order, the faces of `person` (as found in `faces`) replaced by what `generate`
-    makes of them. A frame without such a face is the decoded frame itself. Raises InputError where the face set was
-    made of another video."""
-    rows_of = dict(faces.by_frame(person))
-    known_pts = np.asarray(faces.table["pts"].to_numpy())
-    for chunk in chunks(video, _CHUNK_FRAMES):
-        found = [(i, rows_of[frame.index]) for i, frame in enumerate(chunk) if frame.index in rows_of]
-        if not found:
-            yield from chunk
-            continue
-        for i, rows in found:
-            if chunk[i].pts != known_pts[rows[0]]:
-                raise InputError(
-                    f"{faces.path} does not belong to {video.info.path}: frame {chunk[i].index} is another one"
-                )
-        planes = _swap(
-            [chunk[i].planes for i, _ in found], [rows for _, rows in found], faces, generate, settings, device
-        )
-        changed = {i: planes.frame(slot).to("cpu") for slot, (i, _) in enumerate(found)}
-        for i, frame in enumerate(chunk):
-            yield replace(frame, planes=changed[i]) if i in changed else frame
-
-
-def _swap(
-    frames: list[Planes],
-    rows: list[NDArray[np.int64]],
+    video: Video,
     faces: FaceSet,
+    person: int,
     generate: Generate,
     settings: CompositeSettings,
-    device: str,
-) -> Planes:
-    planes = Planes.stack(frames).to(device)
-    chosen = np.concatenate(rows)
-    frame = torch.repeat_interleave(torch.arange(len(rows)), torch.tensor([len(r) for r in rows])).to(device)
-    alignment, landmarks = faces.alignments(chosen).to(device), faces.landmarks(chosen).to(device)
-    composite(planes, alignment, landmarks, frame, generate, settings)
-    return planes
+    *,
+    device: str = "cpu",
+    threads: int = 1,
+) -> Iterator[Frame]:
+    """Yields every frame of `video` in order, the faces of `person` (as found in `faces`) replaced by what `generate`
+    makes of them. A frame without such a face is the decoded frame itself. With more than one thread `generate` is
+    called from several at once, in any order. Raises InputError where the face set was made of another video."""
+    swapper = _Swapper(faces, dict(faces.by_frame(person)), generate, settings, device)
+    for frames in workers.ordered(swapper, chunks(video), threads):
+        yield from frames
+
+
+@dataclass(frozen=True)
+class _Swapper:
+    """Swaps the faces of a few frames whose planes stack. rows_of: frame -> rows of the face set."""
+
+    faces: FaceSet
+    rows_of: dict[int, NDArray[np.int64]]
+    generate: Generate
+    settings: CompositeSettings
+    device: str
+
+    def __call__(self, frames: list[Frame]) -> list[Frame]:
+        found = [i for i, frame in enumerate(frames) if frame.index in self.rows_of]
+        if not found:
+            return frames
+        rows = [self.rows_of[frames[i].index] for i in found]
+        self._check([frames[i] for i in found], rows)
+        planes = Planes.stack([frames[i].planes for i in found]).to(self.device)
+        chosen = np.concatenate(rows)
+        which = torch.repeat_interleave(torch.arange(len(rows)), torch.tensor([len(r) for r in rows]))
+        alignment, landmarks = (
+            values.to(self.device) for values in (self.faces.alignments(chosen), self.faces.landmarks(chosen))
+        )
+        composite(planes, alignment, landmarks, which.to(self.device), self.generate, self.settings)
+        planes = planes.to("cpu")
+        swapped = list(frames)
+        for slot, i in enumerate(found):
+            swapped[i] = replace(frames[i], planes=planes.frame(slot))
+        return swapped
+
+    def _check(self, frames: list[Frame], rows: list[NDArray[np.int64]]) -> None:
+        """The frame times say whether this is the video that the faces were found in."""
+        known = self.faces.table["pts"]
+        for frame, numbers in zip(frames, rows, strict=True):
+            if frame.pts != known[int(numbers[0])].as_py():
+                raise InputError(
+                    f"{self.faces.path} does not belong to this video: frame {frame.index} is shown at another time"
+                )

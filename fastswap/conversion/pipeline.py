@@ -12,6 +12,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from fastswap import workers
 from fastswap.conversion.composite import CompositeSettings, MaskSource
 from fastswap.conversion.frames import swapped_frames
 from fastswap.errors import InputError, UsageError
@@ -102,7 +103,8 @@ def _write(
         write_video(settings.output, video.info, codec=settings.codec, quality=settings.quality) as writer,
         bar(f"convert {settings.input.name}", video.info.frames, "frames", quiet=quiet) as report,
     ):
-        for frame in swapped_frames(video, faces, person, generate, swap, settings.device):
+        threads = workers.for_device(settings.device)
+        for frame in swapped_frames(video, faces, person, generate, swap, device=settings.device, threads=threads):
             writer.write(frame)
             done += 1
             report(done)
