@@ -31,6 +31,11 @@ def swapped_frames(
     """Yields every frame of `video` in order, the faces of `person` (as found in `faces`) replaced by what `generate`
     makes of them. A frame without such a face is the decoded frame itself. With more than one thread `generate` is
     called from several at once, in any order. Raises InputError where the face set was made of another video."""
+    source = faces.meta.source
+    if (video.info.width, video.info.height) != (source.width, source.height):
+        raise InputError(
+            f"{faces.path} does not belong to {video.info.path}: its frames were {source.width} x {source.height}"
+        )
     swapper = _Swapper(faces, dict(faces.by_frame(person)), generate, settings, device)
     for frames in workers.ordered(swapper, chunks(video), threads):
         yield from frames

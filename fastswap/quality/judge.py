@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fastswap import workers
 from fastswap.faces import FaceFinder, Faces, eye_opening, head_pose, mesh_mask, mouth_opening
 from fastswap.faces.mesh import REGIONS
 from fastswap.ops.planes import Planes
@@ -114,20 +115,35 @@ class Judge:
     def _work(self) -> None:
         if not self._waiting:
             return
-        truths = self._landmarks([truth for _, truth, _ in self._waiting])
-        found = {name: self._landmarks([outputs[name] for outputs, _, _ in self._waiting]) for name in self.names}
-        for index, (outputs, truth, given) in enumerate(self._waiting):
-            landmarks = truths[index]
-            if landmarks is not None:
-                self._truth_expression.append(_expression(landmarks))
-                region = _Region(landmarks, truth)
-                for name, output in outputs.items():
-                    self._records[name].expression.append(_expression(found[name][index]))
-                    self._compare(self._records[name], output, given, region)
-            self._previous_truth = truth
-            for name, output in outputs.items():
-                self._records[name].previous = output
+        cores = workers.for_device("cpu")
+        outputs = {name: [outputs[name] for outputs, _, _ in self._waiting] for name in self.names}
+        truths = [truth for _, truth, _ in self._waiting]
+        shown, *found = workers.ordered(self._landmarks, [truths, *outputs.values()], cores)
+        regions = [None if face is None else _Region(face, truth) for face, truth in zip(shown, truths, strict=True)]
+        self._truth_expression += [_expression(face) for face in shown if face is not None]
+
+        def follow(candidate: tuple[str, list[Tensor | None]]) -> None:
+            name, faces = candidate
+            self._follow(self._records[name], outputs[name], faces, regions)
+
+        for _ in workers.ordered(follow, zip(self.names, found, strict=True), cores):
+            pass
+        self._previous_truth = truths[-1]
         self._waiting.clear()
+
+    def _follow(
+        self,
+        record: _Record,
+        outputs: Sequence[Picture],
+        faces: Sequence[Tensor | None],
+        regions: Sequence[_Region | None],
+    ) -> None:
+        previous_truth = self._previous_truth
+        for output, face, region, (_, truth, given) in zip(outputs, faces, regions, self._waiting, strict=True):
+            if region is not None:
+                record.expression.append(_expression(face))
+                self._compare(record, output, given, region, previous_truth)
+            record.previous, previous_truth = output, truth
 
     def _landmarks(self, pictures: Sequence[Picture]) -> list[Tensor | None]:
         """Of each picture the landmarks [1, 478, 3] of its largest face."""
@@ -138,7 +154,9 @@ class Judge:
             result[frame] = faces.landmarks[row : row + 1].cpu()
         return result
 
-    def _compare(self, record: _Record, output: Picture, given: Picture, region: _Region) -> None:
+    def _compare(
+        self, record: _Record, output: Picture, given: Picture, region: _Region, previous_truth: Picture | None
+    ) -> None:
         out, truth, mask = region.crop(output), region.truth, region.mask
         psnr = metrics.psnr(out, truth, mask)
         difference = metrics.ciede2000(metrics.lab(out[mask > 0]), region.lab)
@@ -152,9 +170,9 @@ class Judge:
             seam_gradient=region.edge_gradient(out) - region.true_gradient,
             seam_delta_e=region.edge_step(out) - region.true_step,
         )
-        if record.previous is not None and self._previous_truth is not None:
+        if record.previous is not None and previous_truth is not None:
             change = out.astype(np.float64) - region.crop(record.previous)
-            true_change = truth.astype(np.float64) - region.crop(self._previous_truth)
+            true_change = truth.astype(np.float64) - region.crop(previous_truth)
             record.add(flicker=metrics.weighted_mean(np.abs(change - true_change).mean(axis=2), mask))
 
     def _score(self, record: _Record) -> Scores:

@@ -120,8 +120,14 @@ def test_compositing_a_face_costs_less_than_18_cpu_ms() -> None:
     alignment, which = align(points), torch.tensor([0])
     settings = CompositeSettings(256, 0.8)
     cost = []
-    for _ in range(12):
-        began = time.process_time()
-        composite(planes, alignment, points, which, red, settings)
-        cost.append(time.process_time() - began)
-    assert sorted(cost)[3] < 0.018
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as `convert` runs it: CPU time, not time spent waiting for each other
+    try:
+        for _ in range(12):
+            began = time.process_time()
+            composite(planes, alignment, points, which, red, settings)
+            cost.append(time.process_time() - began)
+    finally:
+        torch.set_num_threads(threads)
+    print(f"CPU-ms: {[round(1000 * c, 2) for c in sorted(cost)]}")
+    assert sorted(cost)[len(cost) // 2] < 0.018
