@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
@@ -208,3 +210,50 @@ def test_the_report_counts_frames(clip: Path, tmp_path: Path) -> None:
     assert scan(settings, meta, lambda frames, note="": done.append(frames)) == 9
     assert done == sorted(done)
     assert done[-1] == 65
+
+
+def _manifest(data: Path) -> dict[str, float]:
+    """File -> the share of frames, in per cent, in which a Haar cascade found a face."""
+    with (data / "MANIFEST.csv").open(newline="", encoding="utf-8") as file:
+        return {row["file"]: float(row["face_pct"]) for row in csv.DictReader(file) if row["face_pct"]}
+
+
+CLIPS = {
+    "author_smile.mp4": 100.0, "grid_man_dark_skin.mpg": 100.0, "grid_man_glasses.mpg": 100.0,
+    "grid_older_woman.mpg": 100.0, "grid_woman.mpg": 100.0, "hard_face_leaves.mov": 42.6,
+    "hard_hand_on_mouth.mkv": 100.0, "hard_profile_turns.gif": 95.0, "hard_two_people_tilt.gif": 95.0,
+}  # fmt: skip
+"""Clip -> the least share of frames with a face, in per cent: on the hard ones more than the cascade's."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CLIPS)
+def test_faces_are_found_in_as_many_frames_as_promised(data: Path, tmp_path: Path, name: str) -> None:
+    summary = extract(small(data / "videos" / name, tmp_path / "faces"), quiet=True)
+    share = 100 * summary.frames_with_face / summary.frames
+    assert share >= CLIPS[name] - 0.05
+    assert share >= _manifest(data)[f"videos/{name}"] - 0.05
+
+
+def test_a_clip_without_a_face_leaves_nothing(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no face found .* \(95 frames"):
+        extract(small(data / "videos" / "noface.mp4", tmp_path / "faces"), quiet=True)
+    assert not (tmp_path / "faces").exists()
+
+
+@pytest.mark.slow
+def test_a_folder_of_photos(data: Path, tmp_path: Path) -> None:
+    extract(small(data / "photos", tmp_path / "faces"), quiet=True)
+    with open_video(data / "photos") as photos:
+        name_of = {frame.index: frame.name for frame in photos}
+    faces = FaceSet.open(tmp_path / "faces")
+    found = Counter(name_of[frame] for frame in faces.table["frame"].to_pylist())
+    for name in name_of.values():
+        assert name is not None
+        if name.startswith("noface_"):
+            assert found[name] == 0, name
+        elif name.startswith(("london_", "selfie_", "zoom_", "astronaut", "man_", "beard", "bw_")):
+            assert found[name] == 1, name
+    assert 27 <= found["crowd_29_small_faces.jpg"] <= 29
+    assert found["collage_many.jpg"] >= 12
+    assert found["group_office.jpg"] >= 3
