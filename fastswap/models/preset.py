@@ -52,6 +52,7 @@ class Preset:
     l1: float
     mse: float
     mask: float
+    agreement: float
     eyes: float
     mouth: float
     coverage: float
@@ -84,7 +85,7 @@ ORIGINAL = Preset(
     stem=1, kernel=5, encoder=(128, 256, 512, 1024), dense=1024, seed_size=4, seed_channels=1024, shared_up=512,
     decoder=(256, 128, 64), residual=(0, 0, 0), head=False, slope=0.1, standardise=False,
     batch=16, iterations=100_000, learning_rate=5e-5, betas=(0.5, 0.99), warm_up=0, hold=1.0, ema=0.0,
-    dssim=1.0, l1=0.0, mse=1.0, mask=1.0, eyes=1.0, mouth=1.0, coverage=0.8, colour=True, settle=1.0,
+    dssim=1.0, l1=0.0, mse=1.0, mask=1.0, agreement=0.0, eyes=1.0, mouth=1.0, coverage=0.8, colour=True, settle=1.0,
 )  # fmt: skip
 
 LITE = Preset(
@@ -92,7 +93,7 @@ LITE = Preset(
     stem=4, kernel=3, encoder=(160, 256), dense=256, seed_size=6, seed_channels=128, shared_up=192,
     decoder=(96, 64), residual=(1, 1), head=True, slope=0.1, standardise=True,
     batch=8, iterations=20_000, learning_rate=1e-3, betas=(0.9, 0.99), warm_up=50, hold=0.5, ema=0.99,
-    dssim=1.0, l1=3.0, mse=0.0, mask=0.5, eyes=4.0, mouth=3.0, coverage=0.75, colour=False, settle=0.3,
+    dssim=1.0, l1=3.0, mse=0.0, mask=0.5, agreement=0.04, eyes=4.0, mouth=3.0, coverage=0.75, colour=False, settle=0.3,
 )  # fmt: skip
 
 PRESETS = {preset.name: preset for preset in (LITE, ORIGINAL)}

@@ -91,7 +91,15 @@ class Encoder(nn.Module):
         self.up = Upscale(preset.seed_channels, preset.shared_up, slope) if preset.shared_up else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        code = self.squeeze(self.stages(x).flatten(1))
+        return self.spread(self.code(x))
+
+    def code(self, x: Tensor) -> Tensor:
+        """The bottleneck: [N, dense]."""
+        code: Tensor = self.squeeze(self.stages(x).flatten(1))
+        return code
+
+    def spread(self, code: Tensor) -> Tensor:
+        """The bottleneck as the map that decoders read."""
         grid = self.unfold(code).unflatten(1, self.seed)
         up: Tensor = self.up(grid.contiguous(memory_format=torch.channels_last))
         return up
@@ -134,9 +142,10 @@ class SwapModel(nn.Module):
         colour, mask = self.decoders[side](self.encoder(x))
         return colour, mask
 
-    def reconstruct(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def reconstruct(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """x [sides * N, 3, size_in, size_in], N faces of each side in order -> colour and mask, each face as its own
-        side. One pass of the encoder for all sides."""
-        parts = self.encoder(x).chunk(len(self.decoders))
+        side, and the codes [sides * N, dense]. One pass of the encoder for all sides."""
+        code = self.encoder.code(x)
+        parts = self.encoder.spread(code).chunk(len(self.decoders))
         outputs = [decoder(part) for decoder, part in zip(self.decoders, parts, strict=True)]
-        return torch.cat([colour for colour, _ in outputs]), torch.cat([mask for _, mask in outputs])
+        return torch.cat([colour for colour, _ in outputs]), torch.cat([mask for _, mask in outputs]), code

@@ -68,6 +68,21 @@ def inside(
     return torch.lerp(target, output, mask)
 
 
+def agreement(
+    code: Tensor,  # [sides * N, D], side after side
+    sides: int,
+) -> Tensor:
+    """How far the sides' mean codes lie from their common mean, squared, in deviations within a side; the mean over
+    sides and dimensions. 0 where the means agree.
+
+    A decoder has only learned the codes of its own side. While the codes of A lie elsewhere, B's decoder makes of
+    them something that is neither, with A's beard; when their means agree it makes B."""
+    groups = code.reshape(sides, -1, code.shape[-1])
+    means = groups.mean(dim=1)
+    within = (groups - means.unsqueeze(1)).square().mean(dim=(0, 1)).detach()
+    return ((means - means.mean(dim=0)).square() / (within + _FLOOR)).mean()
+
+
 def _blur(x: Tensor) -> Tensor:
     """The Gaussian mean of each window, [..., H, W] -> [..., H - 10, W - 10]. As two products with a banded matrix,
     which on a CPU run several times faster than depthwise convolutions and need no other layout than the

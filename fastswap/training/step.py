@@ -87,15 +87,15 @@ class Step:
             group["lr"] = learning_rate(self.preset, self.rate, iteration, total)
         self.optimiser.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, self.dtype or torch.bfloat16, enabled=self.dtype is not None):
-            colour, mask = self.model.reconstruct(examples.warped.contiguous(memory_format=torch.channels_last))
-        parts = self.losses(colour, mask, examples)
+            colour, mask, code = self.model.reconstruct(examples.warped.contiguous(memory_format=torch.channels_last))
+        parts = self.losses(colour, mask, code.float(), examples)
         parts["loss"].backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.parameters.values(), _MOST_GRADIENT)
         self.optimiser.step()
         self._follow(iteration)
         return {name: value.detach() for name, value in parts.items()}
 
-    def losses(self, colour: Tensor, mask: Tensor, examples: Examples) -> dict[str, Tensor]:
+    def losses(self, colour: Tensor, mask: Tensor, code: Tensor, examples: Examples) -> dict[str, Tensor]:
         """The weighted sum "loss" and its parts, by the preset's weights; parts of weight 0 are not computed."""
         preset, weight = self.preset, examples.mask * examples.emphasis
         colour = losses.inside(colour, examples.target, examples.mask)
@@ -104,6 +104,8 @@ class Step:
             if factor:
                 parts[name] = getattr(losses, name)(colour, examples.target, weight)
         parts["mask"] = losses.l1(mask, examples.mask, torch.ones_like(mask))
+        if preset.agreement:
+            parts["agreement"] = losses.agreement(code, len(self.model.decoders))
         parts["loss"] = torch.stack([getattr(preset, name) * value for name, value in parts.items()]).sum()
         return parts
 

@@ -57,7 +57,8 @@ def test_one_pass_of_all_sides_is_each_side_alone() -> None:
     torch.manual_seed(0)
     model = SwapModel(TINY).eval()
     x = torch.rand(6, 3, 32, 32)
-    colour, mask = model.reconstruct(x)
+    colour, mask, code = model.reconstruct(x)
+    assert code.shape == (6, TINY.dense)
     for side, part in enumerate(x.chunk(2)):
         alone = model(part, side)
         torch.testing.assert_close(colour.chunk(2)[side], alone[0])

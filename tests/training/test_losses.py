@@ -93,3 +93,15 @@ def test_dssim_gradient_points_downhill() -> None:
 def test_pictures_below_the_window_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 11"):
         losses.similarity_map(torch.zeros(1, 3, 10, 32), torch.zeros(1, 3, 10, 32))
+
+
+def test_codes_of_one_mean_agree_whatever_their_spread() -> None:
+    a = _noise(15, 4, 8)
+    b = 3 * (a - a.mean(0)) + a.mean(0)
+    assert losses.agreement(torch.cat((a, b)), 2).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_agreement_counts_in_deviations() -> None:
+    a = torch.tensor([[-1.0], [1.0]])
+    assert losses.agreement(torch.cat((a, a + 6)), 2).item() == pytest.approx(9, rel=1e-4)
+    assert losses.agreement(10 * torch.cat((a, a + 6)), 2).item() == pytest.approx(9, rel=1e-4)
