@@ -162,6 +162,8 @@ class Convert(Verb):
     """Shrink the mask, as a share of the aligned square (negative: grow)."""
     feather: float = 0.09
     """Width of the mask's soft edge, as a share of the aligned square."""
+    smooth: bool = False
+    """Smooth the face's place over time, so that a still head does not tremble."""
     codec: str = "auto"
     """Video codec of the output (default: what the container usually holds)."""
     quality: int | None = None
@@ -185,6 +187,7 @@ class Convert(Verb):
             mask=self.mask,
             erode=self.erode,
             feather=self.feather,
+            smooth=self.smooth,
             device=resolve_device(self.device),
             impl=self.impl,
             codec=self.codec,

@@ -15,6 +15,7 @@ from torch import Tensor
 from fastswap import workers
 from fastswap.conversion.composite import CompositeSettings, MaskSource
 from fastswap.conversion.frames import swapped_frames
+from fastswap.conversion.smoothing import smoothed
 from fastswap.errors import InputError, UsageError
 from fastswap.faceset import FaceSet
 from fastswap.faceset.format import META_NAME
@@ -35,7 +36,7 @@ _SCAN_SIZE = 128
 class ConvertSettings:
     """faces: the alignments of the input (None: the model's own side-A face set where it is of this very file, else
     found anew); person: who of the input is replaced (None: the one trained on, or the most frequent); colour: "none"
-    or a method of `match_colour`; codec and quality: see `write_video`."""
+    or a method of `match_colour`; smooth: the alignments over time; codec and quality: see `write_video`."""
 
     input: Path
     model: Path
@@ -46,6 +47,7 @@ class ConvertSettings:
     mask: MaskSource = "predicted"
     erode: float = 0.0
     feather: float = 0.09
+    smooth: bool = False
     device: str = "cpu"
     impl: str = "auto"
     codec: str = "auto"
@@ -80,6 +82,8 @@ def convert(settings: ConvertSettings, *, quiet: bool = False) -> ConvertSummary
         others = [other for other in faces.persons() if other != person]
         if others:
             _log.info("replacing person %d; left as they are: %s", person, ", ".join(map(str, others)))
+        if settings.smooth:
+            faces = smoothed(faces, person, video.info.time_base)
         return _write(settings, model, video, faces, person, others, quiet)
 
 
