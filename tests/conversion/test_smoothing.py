@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -41,7 +40,7 @@ def trembling(speed: float) -> FaceSet:
     source = Source("a", "a", "0", 640, 480, FRAMES, "25", 1.0)
     meta = FaceSetMeta(source, 64, 1, TEMPLATE, EXTENT)
     faces = FaceSet(Path("nowhere"), meta, table.select(table_schema().names).cast(table_schema()))
-    return replace(faces)
+    return faces
 
 
 def centres(faces: FaceSet) -> np.ndarray:
