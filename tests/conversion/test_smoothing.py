@@ -39,8 +39,7 @@ def trembling(speed: float) -> FaceSet:
     )
     source = Source("a", "a", "0", 640, 480, FRAMES, "25", 1.0)
     meta = FaceSetMeta(source, 64, 1, TEMPLATE, EXTENT)
-    faces = FaceSet(Path("nowhere"), meta, table.select(table_schema().names).cast(table_schema()))
-    return faces
+    return FaceSet(Path("nowhere"), meta, table.select(table_schema().names).cast(table_schema()))
 
 
 def centres(faces: FaceSet) -> np.ndarray:
