@@ -53,6 +53,7 @@ def evaluate(
     faces_b: Path,
     sheet: Path | None = None,
     *,
+    colour: str = "reinhard",
     quiet: bool = False,
 ) -> Evaluation:
     """Judges the video `swapped`, made from `source` (whose face set is `faces_a`), against the video `truth`;
@@ -65,7 +66,7 @@ def evaluate(
     with open_video(source) as given, open_video(swapped) as output, open_video(truth) as wanted:
         _same_size(given, output, wanted)
         with bar("evaluate", given.info.frames, "frames", quiet=quiet) as report:
-            streams = {name: _rival(source, truth, a, person, control) for name, control in rivals.items()}
+            streams = {name: _rival(source, truth, a, person, control, colour) for name, control in rivals.items()}
             for moment in _together({"given": given, "swap": output, "truth": wanted, **streams}):
                 pictures = {name: picture(frame) for name, frame in moment.items()}
                 judge.add({name: pictures[name] for name in judge.names}, pictures["truth"], pictures["given"])
@@ -141,8 +142,8 @@ def _faces_of(faces: FaceSet) -> tuple[Tensor, Tensor]:
     return images.float() / 255, masks.float() / 255
 
 
-def _rival(source: Path, truth: Path, faces: FaceSet, person: int, control: Control) -> Iterator[Frame]:
-    settings = CompositeSettings(SIZE, COVERAGE)
+def _rival(source: Path, truth: Path, faces: FaceSet, person: int, control: Control, colour: str) -> Iterator[Frame]:
+    settings = CompositeSettings(SIZE, COVERAGE, colour)
     with open_video(source) as given, open_video(truth) as wanted:
         yield from swapped_frames(given, faces, person, _generator(wanted, faces, person, control), settings)
 

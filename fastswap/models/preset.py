@@ -93,7 +93,7 @@ LITE = Preset(
     stem=4, kernel=3, encoder=(160, 256), dense=256, seed_size=6, seed_channels=128, shared_up=192,
     decoder=(96, 64), residual=(1, 1), head=True, slope=0.1, standardise=True,
     batch=8, iterations=20_000, learning_rate=1e-3, betas=(0.9, 0.99), warm_up=50, hold=0.5, ema=0.99,
-    dssim=1.0, l1=3.0, mse=0.0, mask=0.5, agreement=0.04, eyes=4.0, mouth=3.0, coverage=0.75, colour=False, settle=0.3,
+    dssim=1.0, l1=3.0, mse=0.0, mask=0.5, agreement=0.5, eyes=4.0, mouth=3.0, coverage=0.75, colour=False, settle=0.3,
 )  # fmt: skip
 
 PRESETS = {preset.name: preset for preset in (LITE, ORIGINAL)}

@@ -67,10 +67,11 @@ def make_clips(
 
 
 def puppets(size: int = portraits.SIZE) -> tuple[Puppet, Puppet]:
-    """A and B, at rest with one alignment."""
+    """A and B, at rest with one alignment and in the colours of A's portrait."""
     finder = FaceFinder()
-    a, b = (portraits.puppet(photo, finder, size) for photo in (portraits.astronaut(), portraits.admiral()))
-    return a, b
+    astronaut = portraits.astronaut()
+    admiral = portraits.graded(portraits.admiral(), astronaut, finder)
+    return portraits.puppet(astronaut, finder, size), portraits.puppet(admiral, finder, size)
 
 
 def motions(seed: int, frames_a: int = FRAMES_A, frames_b: int = FRAMES_B) -> tuple[Motion, Motion]:

@@ -21,6 +21,7 @@ from fastswap.faces import mesh_mask, pixel_matrix
 from fastswap.faceset import FaceSet
 from fastswap.models import Preset
 from fastswap.ops import Jitter, augment, warp
+from fastswap.training.pairing import BLOCK, pair
 from fastswap.training.step import Examples
 
 FEWEST = 8
@@ -109,6 +110,7 @@ class Feed:
         coverage: float,
         jitter: Jitter,
         device: torch.device,
+        performances: Sequence[NDArray[np.float32]] = (),  # [M, 4], one a side: what each face does (none: not paired)
     ) -> None:
         self.counts = [len(side) for side in faces]
         self.offsets = [sum(self.counts[:side]) for side in range(len(faces))]
@@ -118,24 +120,37 @@ class Feed:
         self.seed = seed
         self.coverage = coverage
         self.jitter = jitter
+        self.performances = performances
+        self._blocks = lru_cache(maxsize=2)(self._block)
 
     def epoch(self, iteration: int) -> float:
         """How often each face of the largest set was shown before `iteration`."""
         return iteration * self.batch / max(self.counts)
 
     def indices(self, iteration: int) -> Tensor:
-        """Which faces the iteration shows: int64 [sides * B], side after side. Each side goes through its own faces
-        in an order that is new each time round."""
-        shown = np.arange(iteration * self.batch, (iteration + 1) * self.batch)
-        parts = []
-        for side, (count, offset) in enumerate(zip(self.counts, self.offsets, strict=True)):
-            parts += [offset + _order(self.seed, side, int(n // count), count)[n % count] for n in shown]
-        return torch.tensor(parts)
+        """Which faces the iteration shows: int64 [sides * B], side after side. Each side goes through its own faces in
+        an order that is new each time round; the faces shown beside each other do about the same thing."""
+        shown = range(iteration * self.batch, (iteration + 1) * self.batch)
+        return torch.from_numpy(np.stack([self._blocks(n // BLOCK)[:, n % BLOCK] for n in shown], axis=1).ravel())
+
+    def _block(self, block: int) -> NDArray[np.int64]:
+        """int64 [sides, BLOCK]: the faces of one block of examples."""
+        shown = range(block * BLOCK, (block + 1) * BLOCK)
+        sides = [
+            np.array([_order(self.seed, side, n // count, count)[n % count] for n in shown])
+            for side, count in enumerate(self.counts)
+        ]
+        if self.performances:
+            first = self.performances[0][sides[0]]
+            for side in range(1, len(sides)):
+                sides[side] = sides[side][pair(first, self.performances[side][sides[side]])]
+        return np.asarray(np.stack(sides) + np.array(self.offsets)[:, None], dtype=np.int64)
 
     def __call__(self, iteration: int, strength: float = 1.0) -> Examples:
-        """The examples of an iteration. strength: the share of the geometric jitter."""
+        """The examples of an iteration. strength: the share of the geometric jitter. Faces shown beside each other get
+        the same jitter: their numbers are the same."""
         index = self.indices(iteration)
-        sample = iteration * len(index) + torch.arange(len(index))
+        sample = (iteration * self.batch + torch.arange(self.batch)).repeat(len(self.counts))
         warped, target, code = augment(
             self.faces,
             index.to(self.faces.device),

@@ -16,6 +16,7 @@ from fastswap.ops import Jitter
 from fastswap.progress import Report, silent
 from fastswap.training.checkpoint import restore, save
 from fastswap.training.data import Feed, Side, load, stored_size
+from fastswap.training.pairing import performance
 from fastswap.training.plan import Plan
 from fastswap.training.prepare import prepare
 from fastswap.training.report import Metrics, Preview
@@ -166,4 +167,5 @@ def _feed(settings: TrainSettings, config: ModelConfig, sides: list[Side], devic
             warp=not settings.warp, flip=not settings.flip, colour=not (settings.colour and config.preset.colour)
         ),
         device=device,
+        performances=[performance(side.faces, side.rows) for side in sides],
     )

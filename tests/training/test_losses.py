@@ -95,10 +95,18 @@ def test_pictures_below_the_window_are_refused() -> None:
         losses.similarity_map(torch.zeros(1, 3, 10, 32), torch.zeros(1, 3, 10, 32))
 
 
-def test_codes_of_one_mean_agree_whatever_their_spread() -> None:
+def test_only_codes_that_agree_face_by_face_agree() -> None:
     a = _noise(15, 4, 8)
-    b = 3 * (a - a.mean(0)) + a.mean(0)
-    assert losses.agreement(torch.cat((a, b)), 2).item() == pytest.approx(0, abs=1e-6)
+    assert losses.agreement(torch.cat((a, a)), 2).item() == pytest.approx(0, abs=1e-6)
+    assert losses.agreement(torch.cat((a, a.flip(0))), 2).item() > 0.1, "the mean alone is not enough"
+
+
+def test_shrinking_codes_gain_nothing() -> None:
+    code = torch.cat((_noise(15, 4, 8), _noise(16, 4, 8))).requires_grad_()
+    losses.agreement(code - code.detach().mean(), 2).backward()
+    assert code.grad is not None
+    along = (code.grad * (code - code.mean()).detach()).sum().abs()
+    assert along < 1e-3 * code.grad.norm() * code.detach().norm()
 
 
 def test_agreement_counts_in_deviations() -> None:
