@@ -12,7 +12,8 @@ from types import FrameType
 
 import tyro
 
-from fastswap.cli.verbs import AnyVerb, Verb
+from fastswap.cli.verb import Verb
+from fastswap.cli.verbs import AnyVerb
 from fastswap.errors import FastswapError
 
 _DESCRIPTION = "Swap a face in a video: extract the faces of two people, train a model, convert the video."
@@ -21,6 +22,8 @@ _FAILED, _INTERRUPTED = 1, 130
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs one verb. Exits with 0, 1 (it could not be done), 2 (wrong usage) or 130 (interrupted)."""
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `fastswap --help | head` ends quietly
     verb: Verb = tyro.cli(
         AnyVerb,
         prog="fastswap",

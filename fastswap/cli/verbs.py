@@ -8,26 +8,14 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from fastswap.cli.faces import FacesVerb
+from fastswap.cli.verb import Verb
 from fastswap.errors import UsageError
 
 Device = Literal["auto", "cpu", "cuda"]
 _Input = Annotated[Path, tyro.conf.arg(aliases=["-i"], metavar="INPUT")]
 _Output = Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="OUTPUT")]
 _Model = Annotated[Path, tyro.conf.arg(aliases=["-m"], metavar="MODEL")]
-
-
-@dataclass(kw_only=True)
-class Verb:
-    json: bool = False
-    """Print one JSON object with the result as the last line of stdout."""
-    debug: bool = False
-    """Show the traceback of an error."""
-    quiet: bool = False
-    """No progress bar and no notes."""
-
-    def run(self) -> Any:
-        """Does what the verb says and returns a summary dataclass."""
-        raise NotImplementedError
 
 
 @dataclass(kw_only=True)
@@ -82,12 +70,12 @@ class Train(Verb):
     """Face set of B, the person put in."""
     model: _Model
     """The model's folder."""
-    trainer: Annotated[Literal["lite", "original"], tyro.conf.arg(aliases=["-t"])] = "lite"
-    """Which network."""
+    trainer: Annotated[Literal["lite", "original"] | None, tyro.conf.arg(aliases=["-t"])] = None
+    """Which network (default: lite, or what the model has)."""
     batch: Annotated[int | None, tyro.conf.arg(aliases=["-b"])] = None
     """Faces of each side in a step (default: the network's own)."""
     iterations: Annotated[int | None, tyro.conf.arg(aliases=["-i"])] = None
-    """Steps in all (default: 20,000, or what --minutes allows)."""
+    """Steps in all (default: 20,000 of lite, 100,000 of original)."""
     minutes: float | None = None
     """A time budget instead of --iterations."""
     seed: int = 0
@@ -107,7 +95,7 @@ class Train(Verb):
     no_flip: bool = False
     """No mirrored faces."""
     no_colour: bool = False
-    """No colour jitter."""
+    """No colour jitter (lite has none: its encoder sees faces without their light)."""
     device: Device = "auto"
     """Where the training runs."""
 
@@ -210,13 +198,24 @@ class Evaluate(Verb):
     """Face set of A's video."""
     faces_b: Annotated[Path, tyro.conf.arg(aliases=["-B"], metavar="FACES")]
     """Face set of B's training video."""
+    colour: Annotated[Literal["none", "reinhard"], tyro.conf.arg(aliases=["-c"])] = "reinhard"
+    """How the controls take A's colours: as in the conversion that is judged."""
     sheet: Path | None = None
     """Also write a picture: input, swap, truth side by side."""
 
     def run(self) -> Any:
         from fastswap.evaluation import evaluate
 
-        return evaluate(self.input, self.swapped, self.truth, self.faces_a, self.faces_b, self.sheet, quiet=self.quiet)
+        return evaluate(
+            self.input,
+            self.swapped,
+            self.truth,
+            self.faces_a,
+            self.faces_b,
+            self.sheet,
+            colour=self.colour,
+            quiet=self.quiet,
+        )
 
 
 @dataclass(kw_only=True)
@@ -252,70 +251,12 @@ class Doctor(Verb):
         return diagnose()
 
 
-@dataclass(kw_only=True)
-class FacesList(Verb):
-    """Show who is in a face set, and write a contact sheet (persons.jpg) into it."""
-
-    faces: tyro.conf.Positional[Path]
-    """The face set."""
-
-    def run(self) -> Any:
-        from fastswap.faceset.edit import list_persons
-
-        return list_persons(self.faces)
-
-
-@dataclass(kw_only=True)
-class _FacesEdit(Verb):
-    faces: tyro.conf.Positional[Path]
-    """The face set."""
-    persons: tyro.conf.Positional[tuple[int, ...]]
-    """Numbers of persons, as `fastswap faces list` shows them."""
-
-    def edit(self, name: str) -> Any:
-        from fastswap.faceset import FaceSet, edit
-
-        edits = {"keep": edit.keep, "drop": edit.drop, "merge": edit.merge}
-        edits[name](FaceSet.open(self.faces), self.persons)
-        return edit.list_persons(self.faces)
-
-
-@dataclass(kw_only=True)
-class FacesKeep(_FacesEdit):
-    """Drop everybody but these persons."""
-
-    def run(self) -> Any:
-        return self.edit("keep")
-
-
-@dataclass(kw_only=True)
-class FacesDrop(_FacesEdit):
-    """Take persons out of the set: neither trained on nor replaced. Their pictures move to dropped/."""
-
-    def run(self) -> Any:
-        return self.edit("drop")
-
-
-@dataclass(kw_only=True)
-class FacesMerge(_FacesEdit):
-    """Make several numbers one person: the first."""
-
-    def run(self) -> Any:
-        return self.edit("merge")
-
-
 _subcommand = tyro.conf.subcommand
-_Faces = (
-    Annotated[FacesList, _subcommand("list")]
-    | Annotated[FacesKeep, _subcommand("keep")]
-    | Annotated[FacesDrop, _subcommand("drop")]
-    | Annotated[FacesMerge, _subcommand("merge")]
-)
 AnyVerb = (
     Annotated[Extract, _subcommand("extract")]
     | Annotated[Train, _subcommand("train")]
     | Annotated[Convert, _subcommand("convert")]
-    | Annotated[_Faces, _subcommand("faces", description="See and correct the persons of a face set.")]
+    | Annotated[FacesVerb, _subcommand("faces", description="See and correct the persons of a face set.")]
     | Annotated[Evaluate, _subcommand("evaluate")]
     | Annotated[Demo, _subcommand("demo")]
     | Annotated[Doctor, _subcommand("doctor")]

@@ -72,8 +72,8 @@ def agreement(
     code: Tensor,  # [sides * N, D], side after side; the n-th faces of all sides do about the same thing
     sides: int,
 ) -> Tensor:
-    """How far the codes of faces that do the same lie from their mean, squared, over the variance of codes within a side.
-    0 where they agree.
+    """How far the codes of faces that do the same lie from their mean, squared, over the variance of codes within a
+    side. 0 where they agree.
 
     A decoder has only learned the codes of its own side. While the codes of A lie elsewhere, B's decoder makes of
     them something that is neither, with A's beard; where they agree it makes B. The gradient goes through the variance
