@@ -18,3 +18,15 @@ def data() -> Path:
     if not (folder / "MANIFEST.csv").exists():
         pytest.skip(f"no test data at {folder}: set FASTSWAP_TEST_DATA to the folder that holds MANIFEST.csv")
     return folder
+
+
+@pytest.fixture
+def cuda() -> str:
+    """The GPU. Without one the test skips, or fails where FASTSWAP_REQUIRE_GPU=1 says that there should be one."""
+    import torch
+
+    if not torch.cuda.is_available():
+        if os.environ.get("FASTSWAP_REQUIRE_GPU") == "1":
+            pytest.fail("FASTSWAP_REQUIRE_GPU=1, and torch sees no CUDA device")
+        pytest.skip("no CUDA device")
+    return "cuda"

@@ -110,10 +110,8 @@ class TestMeshMask:
             mesh_mask(face, matrix.expand(2, 2, 3), SIZE)
 
     @pytest.mark.gpu
-    def test_on_the_device_of_the_landmarks(self):
-        if not torch.cuda.is_available():
-            pytest.skip("no CUDA device")
-        face = landmarks().cuda()
+    def test_on_the_device_of_the_landmarks(self, cuda):
+        face = landmarks().to(cuda)
         oval = mesh_mask(face, pixel_matrix(align(face), SIZE), SIZE)
         assert oval.is_cuda
         assert torch.allclose(oval.cpu(), mask(), atol=0.1)
