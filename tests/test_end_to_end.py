@@ -64,7 +64,7 @@ def test_the_face_changes_and_the_rest_does_not(swap: Swap) -> None:
     faces = FaceSet.open(swap.faces_a)
     with open_video(swap.source) as source, open_video(swap.output) as output:
         before, after = next(iter(source)), next(iter(output))
-    difference = np.abs(before.planes.data[0][0].float() - after.planes.data[0][0].float()).numpy()
+    difference = (before.planes.data[0][0].float() - after.planes.data[0][0].float()).abs().numpy()
     x0, y0, x1, y1 = np.array(faces.table["box"][0].as_py()).astype(int)
     inside = difference[y0:y1, x0:x1].mean()
     margin = (x1 - x0) // 2
