@@ -42,7 +42,9 @@ def _run(verb: Verb) -> int:
     try:
         summary = verb.run()
     except KeyboardInterrupt:
-        return _fail(verb, "interrupted; what was finished is kept: run the same command again to go on", _INTERRUPTED)
+        return _fail(
+            verb, "interrupted: run the same command again (extract and train go on where they stopped)", _INTERRUPTED
+        )
     except FastswapError as error:
         return _fail(verb, str(error), error.exit_code)
     except OSError as error:
