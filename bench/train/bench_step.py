@@ -13,7 +13,7 @@ _SIDES = 2
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
-def bench_step(benchmark: BenchmarkFixture, name: str) -> None:
+def test_step(benchmark: BenchmarkFixture, name: str) -> None:
     """Examples a second are `_SIDES * batch` over the median."""
     preset = PRESETS[name]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -2,8 +2,8 @@
 
 The sides share an encoder, yet nothing says that it puts A's open mouth where it puts B's. Shown beside a B that does
 what A does, under the same jitter, A's code can be asked to agree with B's (`losses.agreement`); B's decoder then
-follows A. Measured on puppets at 500 iterations of `lite`: 18.6 dB to the truth, against 17.6 with codes that agree
-only in the mean of random batches, 16.1 with none that agree, and 17.3 for B's mean picture.
+follows A. Measured on puppets, PSNR to the truth: 19.2 dB after 400 iterations of `lite`, against 17.6 after 500 with
+codes that agree only in the mean of random batches, 16.1 with none that agree, and 17.3 for B's mean picture.
 """
 
 from __future__ import annotations
