@@ -25,8 +25,8 @@ check:
 
 $(VENV)/%.stamp: setup.py pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing fastswap[$*] into $(VENV) (a minute or two)"
-	@$(PIP) install -c constraints.txt -e ".[$*]" 2>$(VENV)/pip.log || { cat $(VENV)/pip.log; \
-	  echo "the installation failed (see above): fastswap needs a package index for pip, and 4 GB of disk"; exit 1; }
+	@$(PIP) install -c constraints.txt -e ".[$*]" 2>$(VENV)/pip.log || { \
+	  echo "the installation failed (see $(VENV)/pip.log): fastswap needs a package index for pip, and 4 GB of disk"; exit 1; }
 	@touch $@
 
 $(BIN)/python:
