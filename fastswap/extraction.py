@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from fastswap.device import resolve_device
 from fastswap.errors import InputError, UsageError
 from fastswap.faceset import FaceSet
 from fastswap.faceset.format import META_NAME, WORK_NAME
@@ -34,7 +35,7 @@ def extract(settings: ScanSettings, *, quiet: bool = False) -> ExtractSummary:
     goes on where it stopped; run again on a finished face set it does nothing.
 
     Raises InputError for a source that cannot be read or has no face in it, and for a folder that holds something else;
-    UsageError for a size or step out of range.
+    UsageError for a size or step out of range, or a GPU that is not there.
     """
     _check(settings)
     with open_video(settings.source) as video:
@@ -74,6 +75,7 @@ def _check(settings: ScanSettings) -> None:
         raise UsageError(f"--size {settings.size}: an even number from {low} to {high} is needed")
     if settings.every < 1:
         raise UsageError(f"--every {settings.every}: 1 or more is needed")
+    resolve_device(settings.device)
     folder = settings.folder
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: -o needs a folder")

@@ -81,6 +81,8 @@ def test_another_source_or_size_is_refused(whole: FaceSet, clip: Path, data: Pat
     with pytest.raises(InputError, match="another source or of other settings"):
         extract(small(clip, whole.path, size=256), quiet=True)
     with pytest.raises(InputError, match="another source or of other settings"):
+        extract(small(clip, whole.path, min_size=50), quiet=True)
+    with pytest.raises(InputError, match="another source or of other settings"):
         extract(small(data / "videos" / "grid_woman.mpg", whole.path), quiet=True)
 
 

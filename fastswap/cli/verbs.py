@@ -43,7 +43,6 @@ class Extract(Verb):
     """Where the networks run."""
 
     def run(self) -> Any:
-        from fastswap.device import resolve_device
         from fastswap.extraction import extract
         from fastswap.faceset.scan import ScanSettings
 
@@ -52,7 +51,7 @@ class Extract(Verb):
             self.output,
             size=self.size,
             every=self.every,
-            device=resolve_device(self.device),
+            device=self.device,
             small=self.small,
             min_size=self.min_size,
             persons=self.persons,
@@ -100,7 +99,6 @@ class Train(Verb):
     """Where the training runs."""
 
     def run(self) -> Any:
-        from fastswap.device import resolve_device
         from fastswap.progress import bar
         from fastswap.training import TrainSettings, train
 
@@ -121,7 +119,7 @@ class Train(Verb):
             warp=not self.no_warp,
             flip=not self.no_flip,
             colour=not self.no_colour,
-            device=resolve_device(self.device),
+            device=self.device,
         )
         with bar(f"train {self.model}", self.iterations, "iterations", quiet=self.quiet) as report:
             return train(settings, report)
@@ -163,7 +161,6 @@ class Convert(Verb):
 
     def run(self) -> Any:
         from fastswap.conversion import ConvertSettings, convert
-        from fastswap.device import resolve_device
 
         settings = ConvertSettings(
             self.input,
@@ -176,7 +173,7 @@ class Convert(Verb):
             erode=self.erode,
             feather=self.feather,
             smooth=self.smooth,
-            device=resolve_device(self.device),
+            device=self.device,
             impl=self.impl,
             codec=self.codec,
             quality=self.quality,

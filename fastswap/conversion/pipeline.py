@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -16,6 +16,7 @@ from fastswap import workers
 from fastswap.conversion.composite import CompositeSettings, MaskSource
 from fastswap.conversion.frames import swapped_frames
 from fastswap.conversion.smoothing import smoothed
+from fastswap.device import resolve_device
 from fastswap.errors import InputError, UsageError
 from fastswap.faceset import FaceSet
 from fastswap.faceset.format import META_NAME
@@ -23,7 +24,7 @@ from fastswap.faceset.scan import ScanSettings, describe_source, meta_of, scan
 from fastswap.models import TrainedModel
 from fastswap.ops.match_colour import METHODS
 from fastswap.progress import bar
-from fastswap.video import Video, open_video, write_video
+from fastswap.video import Video, VideoWriter, open_video, write_video
 
 SIDE_A, SIDE_B = 0, 1
 
@@ -48,7 +49,7 @@ class ConvertSettings:
     erode: float = 0.0
     feather: float = 0.09
     smooth: bool = False
-    device: str = "cpu"
+    device: str = "auto"
     impl: str = "auto"
     codec: str = "auto"
     quality: int | None = None
@@ -76,21 +77,27 @@ def convert(settings: ConvertSettings, *, quiet: bool = False) -> ConvertSummary
     methods = ("none", *METHODS)
     if settings.colour not in methods:
         raise UsageError(f"-c {settings.colour}: choose one of {', '.join(methods)}")
+    settings = replace(settings, device=resolve_device(settings.device))
     model = TrainedModel.open(settings.model, settings.device)
-    with open_video(settings.input) as video, _alignments(settings, model, video, quiet) as (faces, preferred):
+    with (
+        open_video(settings.input) as video,
+        write_video(settings.output, video.info, codec=settings.codec, quality=settings.quality) as writer,
+        _alignments(settings, model, video, quiet) as (faces, preferred),
+    ):
         person = faces.choose(settings.person if settings.person is not None else preferred)
         others = [other for other in faces.persons() if other != person]
         if others:
             _log.info("replacing person %d; left as they are: %s", person, ", ".join(map(str, others)))
         if settings.smooth:
             faces = smoothed(faces, person, video.info.time_base)
-        return _write(settings, model, video, faces, person, others, quiet)
+        return _write(settings, model, video, writer, faces, person, others, quiet)
 
 
 def _write(
     settings: ConvertSettings,
     model: TrainedModel,
     video: Video,
+    writer: VideoWriter,
     faces: FaceSet,
     person: int,
     others: list[int],
@@ -103,10 +110,7 @@ def _write(
     swapped = {frame for frame, _ in faces.by_frame(person)}
     began = time.perf_counter()
     done = 0
-    with (
-        write_video(settings.output, video.info, codec=settings.codec, quality=settings.quality) as writer,
-        bar(f"convert {settings.input.name}", video.info.frames, "frames", quiet=quiet) as report,
-    ):
+    with bar(f"convert {settings.input.name}", video.info.frames, "frames", quiet=quiet) as report:
         threads = workers.for_device(settings.device)
         for frame in swapped_frames(video, faces, person, generate, swap, device=settings.device, threads=threads):
             writer.write(frame)

@@ -41,7 +41,8 @@ class Source:
 
 @dataclass(frozen=True)
 class FaceSetMeta:
-    """`faceset.json`. size: of the pictures, in pixels; every: each how manieth frame was looked at."""
+    """`faceset.json`. size: of the pictures, in pixels; every: each how manieth frame was looked at; the
+    rest as in `ScanSettings`."""
 
     source: Source
     size: int
@@ -50,6 +51,8 @@ class FaceSetMeta:
     extent: str
     pictures: bool = True
     persons: str = "appearance"
+    small: bool = False
+    min_size: int = 0
     schema: int = SCHEMA
 
     def to_json(self) -> dict[str, Any]:

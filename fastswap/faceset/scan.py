@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fastswap import workers
+from fastswap.device import resolve_device
 from fastswap.faces import EXTENT, TEMPLATE, FaceFinder, is_cut, persons
 from fastswap.faceset.format import FaceSetMeta, Source, hash_source
 from fastswap.faceset.look import Looker, Seen
@@ -33,7 +34,7 @@ class ScanSettings:
     folder: Path
     size: int = 512
     every: int = 1
-    device: str = "cpu"
+    device: str = "auto"
     small: bool = False
     min_size: int = 0
     persons: str = "appearance"
@@ -57,7 +58,17 @@ def describe_source(video: Video) -> Source:
 
 def meta_of(settings: ScanSettings, source: Source) -> FaceSetMeta:
     """The description of the face set that a scan with these settings makes of this source."""
-    return FaceSetMeta(source, settings.size, settings.every, TEMPLATE, EXTENT, settings.pictures, settings.persons)
+    return FaceSetMeta(
+        source,
+        settings.size,
+        settings.every,
+        TEMPLATE,
+        EXTENT,
+        settings.pictures,
+        settings.persons,
+        settings.small,
+        settings.min_size,
+    )
 
 
 def scan(settings: ScanSettings, meta: FaceSetMeta, report: Report) -> int:
@@ -65,7 +76,7 @@ def scan(settings: ScanSettings, meta: FaceSetMeta, report: Report) -> int:
     settings stopped. Returns the number of faces (0: nothing is left behind). Raises InputError for an unusable
     source."""
     method = persons.method(settings.persons)
-    parts = Parts(settings.folder, {**settings_of(meta), "small": settings.small, "min_size": settings.min_size})
+    parts = Parts(settings.folder, settings_of(meta))
     start = parts.begin()
     with open_video(settings.source) as video:
         for part in _parts(settings, video, method, start, report):
@@ -82,19 +93,20 @@ def _parts(
 ) -> Iterator[tuple[list[dict[str, NDArray[Any]]], list[int], int]]:
     """Yields (rows, cuts, next frame) a part, once the part's pictures are on disk."""
     info = video.info
+    device = resolve_device(settings.device)
     looker = Looker(
-        FaceFinder(settings.device, small=settings.small or info.is_pictures),
+        FaceFinder(device, small=settings.small or info.is_pictures),
         method,
         settings.folder if settings.pictures else None,
         settings.size,
         settings.min_size,
         info.aspect,
-        settings.device,
+        device,
     )
     wanted = (frame for frame in video if frame.index >= start and frame.index % settings.every == 0)
     rows, cuts, first, frame, faces = list[dict[str, NDArray[Any]]](), list[int](), start, start, 0
     shot = _Shot(every_frame_is_one=info.is_pictures)
-    for seen in workers.ordered(looker, chunks(wanted), workers.for_device(settings.device)):
+    for seen in workers.ordered(looker, chunks(wanted), workers.for_device(device)):
         cuts += shot.cuts(seen)
         rows += [seen.rows] if seen.faces else []
         faces += seen.faces
