@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fastswap.conversion import ConvertSettings, ConvertSummary, convert
+from fastswap.errors import InputError
 from fastswap.extraction import ExtractSummary, extract
 from fastswap.faceset import FaceSet
 from fastswap.faceset.scan import ScanSettings
@@ -77,3 +78,15 @@ def test_the_face_changes_and_the_rest_does_not(swap: Swap) -> None:
 def test_only_the_chosen_person_is_replaced(swap: Swap) -> None:
     assert swap.converted.person == 0
     assert swap.converted.frames_swapped >= 0.984 * 502
+
+
+def test_a_clip_the_model_never_saw_has_its_own_faces_found(swap: Swap, data: Path, tmp_path: Path) -> None:
+    settings = ConvertSettings(data / "videos/author_smile.mp4", swap.output.parent / "model", tmp_path / "other.mp4")
+    assert convert(settings, quiet=True).frames_swapped == 72
+
+
+def test_without_a_face_nothing_is_written(swap: Swap, data: Path, tmp_path: Path) -> None:
+    settings = ConvertSettings(data / "videos/noface.mp4", swap.output.parent / "model", tmp_path / "none.mp4")
+    with pytest.raises(InputError, match="nothing to replace"):
+        convert(settings, quiet=True)
+    assert list(tmp_path.iterdir()) == []
