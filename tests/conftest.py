@@ -7,6 +7,11 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
+
+if not torch.cuda.is_available():  # before anything imports triton
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+    os.environ.setdefault("FASTSWAP_CUDA_EMULATE", "1")
 
 _DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -23,8 +28,6 @@ def data() -> Path:
 @pytest.fixture
 def cuda() -> str:
     """The GPU. Without one the test skips, or fails where FASTSWAP_REQUIRE_GPU=1 says that there should be one."""
-    import torch
-
     if not torch.cuda.is_available():
         if os.environ.get("FASTSWAP_REQUIRE_GPU") == "1":
             pytest.fail("FASTSWAP_REQUIRE_GPU=1, and torch sees no CUDA device")

@@ -11,11 +11,12 @@ from torch import Tensor
 
 MAX_TAPS = 64  # along one side of an output pixel: past this an output pixel skips source pixels
 _TAP_SLACK = 1e-3  # a rotation whose scale rounds to 1.0000001 is no reduction
+_CPU = torch.device("cpu")
 _FLATTEST = 1e-6  # the ratio of a matrix's singular values below which it maps the plane onto a line
 
 
 def check_shapes(matrix: Tensor, frame: Tensor | None, frames: int, device: torch.device) -> None:
-    """Raises TypeError or ValueError unless matrix is float [N, 2, 3] and frame int64 [N], both on `device`."""
+    """Raises TypeError or ValueError unless matrix is float [N, 2, 3] and frame int64 [N], on `device` or the CPU."""
     if not matrix.is_floating_point():
         raise TypeError(f"matrix is a float tensor, got {matrix.dtype}")
     if matrix.dim() != 3 or tuple(matrix.shape[1:]) != (2, 3):
@@ -27,8 +28,9 @@ def check_shapes(matrix: Tensor, frame: Tensor | None, frames: int, device: torc
         raise TypeError(f"frame is int64, got {frame.dtype}")
     elif tuple(frame.shape) != (matrix.shape[0],):
         raise ValueError(f"frame is [{matrix.shape[0]}] as there are matrices, got {tuple(frame.shape)}")
-    if matrix.device != device or (frame is not None and frame.device != device):
-        raise ValueError(f"matrix and frame are on the device of the frames, {device}")
+    for name, tensor in (("matrix", matrix), ("frame", frame)):
+        if tensor is not None and tensor.device not in (device, _CPU):
+            raise ValueError(f"{name} is on the CPU or with the frames on {device}, got {tensor.device}")
 
 
 def host_matrix(matrix: Tensor) -> Tensor:
@@ -50,6 +52,30 @@ def host_frame(frame: Tensor | None, frames: int, count: int) -> Tensor:
     if count and not 0 <= int(host.min()) <= int(host.max()) < frames:
         raise IndexError(f"frame counts from 0 to {frames - 1} here, got {int(host.min())} to {int(host.max())}")
     return host
+
+
+def on_device(matrix: Tensor, frame: Tensor | None, frames: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """For the kernels of a GPU: matrices float32 [N, 2, 3] and frames int64 [N] on `device`, contiguous.
+
+    Both are checked as `host_matrix` and `host_frame` do, but for those on a GPU while a CUDA graph is captured: nobody
+    can wait for them then. Raises ValueError for matrices on the CPU during a capture, which would freeze them.
+    """
+    capturing = device.type == "cuda" and torch.cuda.is_current_stream_capturing()
+    if capturing and (matrix.device == _CPU or (frame is not None and frame.device == _CPU)):
+        raise ValueError("while a CUDA graph is captured, matrix and frame lie on the GPU: it replays what it saw")
+    if capturing:
+        which = torch.arange(len(matrix), device=device) if frame is None else frame
+    else:
+        host_matrix(matrix)
+        which = host_frame(frame, frames, len(matrix))
+    return _sent(matrix.detach().to(torch.float32), device), _sent(which, device)
+
+
+def _sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """On `device`, contiguous; from the CPU through pinned memory, so that nothing waits."""
+    if device.type == "cuda" and tensor.device == _CPU:
+        return tensor.contiguous().pin_memory().to(device, non_blocking=True)
+    return tensor.contiguous()
 
 
 def singular_values(matrix: Tensor) -> Tensor:

@@ -1,17 +1,78 @@
-"""One pattern for the operations: every test of behaviour takes `impl` and runs on all implementations, every test of
-agreement takes `fast_impl` and holds it against the reference."""
+"""One pattern for the operations: every test of behaviour takes `impl` and runs on all implementations of the operation
+that its file is named after, every test of agreement takes `fast_impl` and holds it against the reference.
+
+Where there is no GPU, Triton's kernels run in its interpreter and the CUDA C through g++ (tests/conftest.py sets the
+variables). The interpreter's time is per program, so kernels get larger blocks there.
+"""
 
 from __future__ import annotations
 
+import importlib
+import os
+import shutil
+from collections.abc import Callable
+from typing import Any
+
 import pytest
+import torch
+
+from fastswap.ops import OPERATIONS, Planes, implementations
+
+INTERPRETED_BLOCK = 8192
+GPU_NAMES = ("triton", "cupy")
 
 
-@pytest.fixture(params=["reference", "numba"])
-def impl(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    operation = metafunc.module.__name__.rpartition("test_")[2]
+    if operation in OPERATIONS:
+        names = sorted(implementations(operation))
+        if "impl" in metafunc.fixturenames:
+            metafunc.parametrize("impl", names)
+        if "fast_impl" in metafunc.fixturenames:
+            metafunc.parametrize("fast_impl", [name for name in names if name != "reference"])
 
 
-@pytest.fixture(params=["numba"])
-def fast_impl(request: pytest.FixtureRequest) -> str:
-    """An implementation other than the reference."""
-    return str(request.param)
+@pytest.fixture(autouse=True)
+def _usable(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Skips what this machine cannot run, and gives the interpreter large blocks."""
+    operation = request.module.__name__.rpartition("test_")[2]
+    name = request.node.callspec.params.get("fast_impl", request.node.callspec.params.get("impl")) if hasattr(
+        request.node, "callspec"
+    ) else None  # fmt: skip
+    if operation not in OPERATIONS or name not in GPU_NAMES:
+        return
+    if name == "cupy" and os.environ.get("FASTSWAP_CUDA_EMULATE") == "1" and shutil.which("g++") is None:
+        pytest.skip("no GPU, and no g++ to run the CUDA C on the CPU")
+    if name == "triton" and os.environ.get("TRITON_INTERPRET") == "1":
+        module = importlib.import_module(f"fastswap.kernels.{operation}._triton")
+        monkeypatch.setattr(module, "BLOCK", INTERPRETED_BLOCK)
+
+
+def home(impl: str) -> torch.device:
+    """Where an implementation runs on this machine."""
+    return torch.device("cuda" if impl in GPU_NAMES and torch.cuda.is_available() else "cpu")
+
+
+def moved(value: Any, device: torch.device) -> Any:
+    """Tensors and planes, also inside of tuples and lists, on `device`; everything else as it is."""
+    if isinstance(value, torch.Tensor | Planes):
+        return value.to(device)
+    return type(value)(moved(part, device) for part in value) if isinstance(value, tuple | list) else value
+
+
+@pytest.fixture
+def call() -> Callable[..., Any]:
+    """call(op, ..., impl=impl): op where that implementation runs, results on the CPU, planes written in place."""
+
+    def run(operation: Callable[..., Any], *arguments: Any, impl: str = "auto", **named: Any) -> Any:
+        device = home(impl)
+        there = [moved(value, device) for value in arguments]
+        named = {name: moved(value, device) for name, value in named.items()}
+        result = moved(operation(*there, impl=impl, **named), torch.device("cpu"))
+        for here, written in zip(arguments, there, strict=True):
+            if isinstance(here, Planes) and written is not here:
+                for plane, copy in zip(here.data, written.data, strict=True):
+                    plane.copy_(copy)
+        return result
+
+    return run
