@@ -12,5 +12,8 @@ setup(
         "fastswap.bench",
         *(f"fastswap.bench.{name}" for name in find_namespace_packages("bench", exclude=["results*"])),
     ],
-    package_data={"fastswap.faces": ["*.safetensors", "*.json"]},
+    package_data={
+        "fastswap.kernels.*": ["*.cu", "*.cuh", "*.h"],
+        "fastswap.faces": ["*.safetensors", "*.json"],
+    },
 )
