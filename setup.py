@@ -13,7 +13,7 @@ setup(
         *(f"fastswap.bench.{name}" for name in find_namespace_packages("bench", exclude=["results*"])),
     ],
     package_data={
-        "fastswap.kernels.*": ["*.cu", "*.cuh", "*.h"],
+        "": ["*.cu", "*.cuh", "*.h"],
         "fastswap.faces": ["*.safetensors", "*.json"],
     },
 )
