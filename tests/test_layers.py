@@ -29,6 +29,7 @@ LEVEL = {
     "conversion": 6,
     "evaluation": 7,
     "demo": 8,
+    "bench": 8,
     "doctor": 9,
     "cli": 9,
 }
