@@ -7,7 +7,7 @@ from torch import Tensor
 
 from fastswap.ops._impl import kernel, resolve
 
-METHODS = ("reinhard",)
+METHODS = ("reinhard", "covariance", "histogram")
 
 
 def match_colour(
@@ -22,8 +22,15 @@ def match_colour(
 
     reinhard: in CIELAB (sRGB, D65), each of L, a, b of the whole face is shifted and scaled so that, weighted by the
     mask, it gets the target's mean and standard deviation. The gain stays within 1/2..2, so that a flat face is not
-    blown up into noise. Each face has statistics of its own; one whose mask weighs less than one pixel stays as it is.
-    (Reinhard, Ashikhmin, Gooch, Shirley: "Color transfer between images", 2001, with CIELAB for their l-alpha-beta.)
+    blown up into noise. (Reinhard, Ashikhmin, Gooch, Shirley: "Color transfer between images", 2001, with CIELAB for
+    their l-alpha-beta.)
+    covariance: RGB gets the target's mean and covariance by the linear map that moves the colours least, its gains
+    within 1/2..2 in every direction. (Pitie, Kokaram: "The linear Monge-Kantorovitch linear colour mapping for
+    example-based colour transfer", 2007.)
+    histogram: each of R, G, B gets the target's distribution, over 256 bins, the mask's weights in 256 steps. The gain
+    has no bound: what is nearly flat is stretched as far as the target reaches.
+
+    Each face has statistics of its own; one whose mask weighs less than one pixel stays as it is.
 
     Raises TypeError where the three are not floating point of one dtype, ValueError for other shapes, several devices
     or an unknown method.

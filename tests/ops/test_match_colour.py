@@ -106,7 +106,7 @@ def test_dtypes_strides_and_no_faces(impl):
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
-        ({"method": "histograms"}, ValueError, "use one of reinhard"),
+        ({"method": "histograms"}, ValueError, "use one of reinhard, covariance, histogram"),
         ({"face": torch.zeros(2, 3, 32, 32, dtype=torch.uint8)}, TypeError, "uint8"),
         ({"target": torch.zeros(2, 3, 32, 32, dtype=torch.float64)}, TypeError, "float64"),
         ({"target": torch.zeros(2, 3, 16, 16)}, ValueError, "face and target"),
