@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from fastswap.cli.show import show
+from fastswap.doctor import Diagnosis
+
 
 def fastswap(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     script = "from fastswap.cli import main; main()"
@@ -69,3 +72,12 @@ def test_doctor_prints_one_json_object_last() -> None:
     assert found["ok"]
     assert found["implementations"]["warp"]["numba"] is None
     assert found["packages"]["torch"]
+
+
+def test_doctor_shows_what_runs_as_a_matrix(capsys: pytest.CaptureFixture[str]) -> None:
+    matrix = {"warp": {"triton": "no GPU", "numba": None}, "paste": {"cupy": "missing package: cupy; pip install it"}}
+    machine = {"python": "3.11", "system": "s", "cpu": "c", "cores": 2, "memory_gib": 1.0, "disk_free_gib": 1.0}
+    show(Diagnosis(**machine, gpus=[], driver=None, networks=None, packages={}, implementations=matrix))
+    lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in capsys.readouterr().out.splitlines()]
+    assert ["warp", "no GPU", "available", "-"] in lines
+    assert ["paste", "-", "-", "missing package"] in lines

@@ -64,11 +64,15 @@ def _show_diagnosis(console: Console, found: Diagnosis) -> None:
     packages = Table("package", "version")
     for name, version in found.packages.items():
         packages.add_row(name, version or "absent")
-    operations = Table("operation", "usable here", "not usable")
-    for name, impls in found.implementations.items():
-        usable = [impl for impl, why in impls.items() if why is None]
-        absent = [f"{impl} ({why})" for impl, why in impls.items() if why is not None]
-        operations.add_row(name, ", ".join(usable), ", ".join(absent))
+    names = list(dict.fromkeys(name for impls in found.implementations.values() for name in impls))
+    operations = Table("operation", *names)
+    for operation, impls in found.implementations.items():
+        operations.add_row(operation, *(_usable(impls[name]) if name in impls else "-" for name in names))
     console.print(packages, operations)
     for line in found.advice:
         console.print(f"- {line}", markup=False)
+
+
+def _usable(reason: str | None) -> str:
+    """A cell of the matrix: the reason's first words where an implementation cannot be used here."""
+    return "available" if reason is None else reason.partition(":")[0]

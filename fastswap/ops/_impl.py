@@ -30,7 +30,10 @@ _BUILT = {
 OPERATIONS = tuple(_BUILT)
 _MODULES = {"reference": "reference", "numba": "_numba", "triton": "_triton", "cupy": "_cupy"}
 _DEVICES = {"numba": "cpu", "triton": "cuda", "cupy": "cuda"}  # the reference runs on every device
-_EMULATED = {"triton": "TRITON_INTERPRET", "cupy": "FASTSWAP_CUDA_EMULATE"}  # =1: by name it runs on the CPU too, slowly
+_EMULATED = {
+    "triton": "TRITON_INTERPRET",
+    "cupy": "FASTSWAP_CUDA_EMULATE",
+}  # =1: by name it runs on the CPU too, slowly
 _INSTALL = {
     "numba": "pip install fastswap (numba is one of its own dependencies)",
     "triton": 'pip install "fastswap[cuda]"',
@@ -104,9 +107,9 @@ def _lacking(name: str, device_type: str) -> str | None:
     try:
         package = importlib.import_module(name)
     except ImportError as error:
-        return f"{name} does not import ({error}); {_INSTALL[name]}"
+        return f"missing package: {name} does not import ({error}); {_INSTALL[name]}"
     if name == "cupy" and device_type == "cuda" and not emulated("cupy"):
         capability = torch.cuda.get_device_capability()
         if package.cuda.runtime.runtimeGetVersion() >= _CUDA_13 and capability < _LEAST_OF_CUDA_13:
-            return "CUDA 13 does not support this GPU; pip install cupy-cuda12x in place of cupy-cuda13x"
+            return "GPU too old: CUDA 13 does not support it; pip install cupy-cuda12x in place of cupy-cuda13x"
     return None
