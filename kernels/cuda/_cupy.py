@@ -123,7 +123,15 @@ def _emulated(code: str, defines: Defines) -> ctypes.CDLL:
     body = _CUDA_INCLUDE.sub("", code)
     whole = f'#include "{KERNELS / "cuda" / "emulate.h"}"\n{body}\n' + "".join(f"EMULATE({k})\n" for k in kernels)
     header = (KERNELS / "cuda" / "emulate.h").read_bytes()
-    flags = [*OPTIONS, "-O2", "-shared", "-fPIC", "-w", *(f"-D{name}={value}" for name, value in defines)]
+    flags = [
+        *OPTIONS,
+        "-O2",
+        "-shared",
+        "-fPIC",
+        "-w",
+        *_extra_flags(),
+        *(f"-D{name}={value}" for name, value in defines),
+    ]
     key = hashlib.sha256(header + repr((whole, flags)).encode()).hexdigest()[:24]
     folder = Path(tempfile.gettempdir()) / f"fastswap-emulated-{os.getuid()}"
     library = folder / f"{key}.so"
@@ -139,6 +147,11 @@ def _emulated(code: str, defines: Defines) -> ctypes.CDLL:
             raise RuntimeError(f"g++ does not compile the CUDA C:\n{done.stderr}")
         built.replace(library)
     return ctypes.CDLL(str(library))
+
+
+def _extra_flags() -> list[str]:
+    """FASTSWAP_CUDA_EMULATE_FLAGS for g++: "-g -O0" to step through a kernel, "-fsanitize=address" to check it."""
+    return os.environ.get("FASTSWAP_CUDA_EMULATE_FLAGS", "").split()
 
 
 def _emulate(library: ctypes.CDLL, kernel: str, grid: Shape, block: Shape, arguments: Sequence[Any]) -> None:
