@@ -1,0 +1,76 @@
+"""blend_poisson: a face joined to its surroundings by its gradients, its colours taken from what is round it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fastswap.ops._impl import kernel, resolve
+
+MODES = ("normal", "mixed")
+
+
+def blend_poisson(
+    face: Tensor,  # [N, 3, s, s] RGB 0..1
+    target: Tensor,  # [N, 3, s, s] RGB 0..1
+    mask: Tensor,  # [N, 1, s, s] 0..1
+    mode: str = "normal",
+    *,
+    impl: str = "auto",
+) -> Tensor:
+    """Seamless cloning on the aligned square: [N, 3, s, s], clamped to 0..1.
+
+    The picture u whose differences between neighbours are, by least squares, nearest to those wanted, and whose
+    outermost pixels are the target's. Of two neighbouring pixels p and q, with w = min(mask(p), mask(q)) and
+    df = face(q) - face(p), dt = target(q) - target(p),
+
+        normal:  v = w df + (1 - w) dt
+        mixed:   the same where |df| > |dt|, else v = dt: of the two differences the stronger one
+
+    and for every pixel p inside the square  sum over its 4 neighbours q of  (u(q) - u(p)) - v(p, q) = 0: the discrete
+    Poisson equation. (Perez, Gangnet, Blake: "Poisson Image Editing", ACM Transactions on Graphics 22(3), 2003,
+    equations 7, 11 and 13.) What is solved is the equation of the correction c = u - target, which is 0 on the border:
+    sum of (c(q) - c(p)) = sum of (v - dt), with nothing on the right where face and target differ by a constant, and
+    so c comes out small and stands low precision. In the mixed mode, differences equal to within 1e-4 (a fortieth of a
+    level) count as equal: rounding does not choose.
+
+    The edge that is held fast is the *square's*, as in `cv2.seamlessClone`: outside of the mask the target keeps its
+    differences, not its colours, and half of the discord at the mask's edge goes outwards, fading towards the border.
+    Whoever pastes the result takes an alpha that covers more than the mask and ends on the border (see
+    `conversion.composite`). What the face's pixels are where the mask is 0 does not matter. A square of fewer than
+    3 pixels is all border.
+
+    float16, bfloat16 and float32 are computed in float32 (products in float16 on a GPU, within half a level of 255);
+    float64 is kept by the reference only.
+
+    Raises TypeError where the three are not floating point of one type, ValueError for other shapes, tensors on
+    different devices, or an unknown mode.
+    """
+    if mode not in MODES:
+        raise ValueError(f"no mode {mode!r} of a Poisson blend: use one of {', '.join(MODES)}")
+    if not face.is_floating_point() or not face.dtype == target.dtype == mask.dtype:
+        raise TypeError(
+            f"face, target and mask are floating point of one type, got {face.dtype}, {target.dtype} and {mask.dtype}"
+        )
+    if face.ndim != 4 or face.shape[1] != 3 or face.shape[2] != face.shape[3] or face.shape[2] < 1:
+        raise ValueError(f"a face is [N, 3, s, s], got {list(face.shape)}")
+    if target.shape != face.shape or mask.shape != (face.shape[0], 1, *face.shape[2:]):
+        raise ValueError(
+            f"target has the shape of face {list(face.shape)} and mask one channel of it, "
+            f"got {list(target.shape)} and {list(mask.shape)}"
+        )
+    if not face.device == target.device == mask.device:
+        raise ValueError(f"tensors lie on one device, got {face.device}, {target.device} and {mask.device}")
+    blended: Tensor = _blend_poisson(face, target, mask, mode, resolve("blend_poisson", impl, face.device))
+    return blended
+
+
+@torch.library.custom_op("fastswap::blend_poisson", mutates_args=())
+def _blend_poisson(face: Tensor, target: Tensor, mask: Tensor, mode: str, impl: str) -> Tensor:
+    out: Tensor = kernel("blend_poisson", impl).blend_poisson(face, target, mask, mode)
+    return out
+
+
+@_blend_poisson.register_fake
+def _(face: Tensor, target: Tensor, mask: Tensor, mode: str, impl: str) -> Tensor:
+    return torch.empty(face.shape, dtype=face.dtype, device=face.device)
