@@ -2,6 +2,7 @@
 
 from fastswap.ops._impl import OPERATIONS, implementations
 from fastswap.ops.augment import Jitter, augment
+from fastswap.ops.blend_pyramid import blend_pyramid
 from fastswap.ops.match_colour import match_colour
 from fastswap.ops.paste import paste
 from fastswap.ops.planes import Colour, Planes
@@ -14,6 +15,7 @@ __all__ = [
     "Jitter",
     "Planes",
     "augment",
+    "blend_pyramid",
     "implementations",
     "match_colour",
     "paste",
