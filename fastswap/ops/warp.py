@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from fastswap.ops import _matrix, yuv
-from fastswap.ops._impl import kernel, resolve
+from fastswap.ops._impl import kernel, on_host, resolve
 from fastswap.ops.planes import Colour, Planes
 
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+_LONGEST_SIDE, _LARGEST_CROP, _REACH = 1 << 22, 1 << 15, 1 << 31
 
 
 def warp(
@@ -23,6 +26,7 @@ def warp(
     mean: float = 0.0,
     std: float = 1.0,
     dtype: torch.dtype = torch.float32,
+    channels_last: bool = False,
     impl: str = "auto",
 ) -> Tensor:
     """Cuts N crops out of M frames: [N, 3, size, size] (C for a tensor of C channels), (value - mean) / std.
@@ -37,17 +41,27 @@ def warp(
         YUV: the chroma planes are sampled at their own siting and resolution (s / 2, so about half the taps), the means
             of Y, Cb and Cr converted by the frames' `Colour` and clamped to 0..1.
         padding: borders replicate.
-        precision: samples and results in float32, rounded to `dtype` at the end.
+        precision: samples and results in float32, rounded to `dtype` at the end. Places are float64 on the CPU; a GPU's
+            kernels place pixels to 1e-5 px at scales up to 2, and count n from a float32 s.
+        channels_last: the memory format of the result; its shape is the same.
 
-    Not differentiable. Raises TypeError and ValueError for arguments of another kind or shape, ValueError for a matrix
-    that is not finite or cannot be inverted, IndexError for a frame that is not there, and what `resolve` raises.
-    Reads the matrices on the host: on a GPU this waits for them.
+    Differentiable in a float src, any number of times: the result is linear in it. There is no gradient for `matrix`:
+    what it was computed from learns nothing through `warp`. "triton" and "cupy" add the gradient up with atomics, in an
+    order that changes from run to run: under `torch.use_deterministic_algorithms(True)` they raise RuntimeError, as
+    PyTorch's own grid sampler does; "reference" on a GPU does what PyTorch's `index_add_` does.
+
+    Raises TypeError and ValueError for arguments of another kind or shape, ValueError for a matrix that is not finite
+    or maps everything onto a line, IndexError for a frame that is not there, and what `resolve` raises. Matrices and
+    frames on a GPU are waited for, to be checked; while a CUDA graph is captured they cannot be, and such a face gives
+    zeros.
     """
     planes = list(src.data) if isinstance(src, Planes) else [src]
     _check(planes[0], isinstance(src, Planes), matrix, size, frame, std, dtype)
     impl = resolve("warp", impl, planes[0].device)
+    if not on_host(impl):
+        _check_addresses(planes[0], size)
     colour = yuv.packed(src.colour if isinstance(src, Planes) else Colour())
-    result: Tensor = _warp(planes, matrix, frame, size, *colour, mean, std, dtype, impl)
+    result: Tensor = _warp(planes, matrix, frame, size, *colour, mean, std, dtype, channels_last, impl)
     return result
 
 
@@ -67,6 +81,18 @@ def _check(
     _matrix.check_shapes(matrix, frame, first.shape[0], first.device)
 
 
+def _check_addresses(first: Tensor, size: int) -> None:
+    """Within a plane and within a crop's channel, the kernels of a GPU count in 32 bits and place in float32."""
+    height, width = first.shape[2:] if first.is_floating_point() else first.shape[1:3]
+    steps = first.stride()[2:] if first.is_floating_point() else first.stride()[1:3]
+    reach = (height - 1) * steps[0] + width * max(steps[1], 1)
+    if max(height, width) > _LONGEST_SIDE or reach >= _REACH or size > _LARGEST_CROP:
+        raise ValueError(
+            f"on a GPU sides are at most {_LONGEST_SIDE} px, planes {_REACH} samples, crops {_LARGEST_CROP} px: "
+            f"got frames of {width} x {height} and a crop of {size}"
+        )
+
+
 @torch.library.custom_op("fastswap::warp", mutates_args=())
 def _warp(
     planes: Sequence[Tensor],
@@ -79,15 +105,25 @@ def _warp(
     mean: float,
     std: float,
     dtype: torch.dtype,
+    channels_last: bool,
     impl: str,
 ) -> Tensor:
+    to_rgb = yuv.to_rgb(planes[0].dtype, colour, full_range) if len(planes) == 2 else []
+    where = _where(matrix, frame, planes[0].shape[0], planes[0].device, impl)
+    result: Tensor = kernel("warp", impl).warp(planes, *where, size, to_rgb, siting, mean, std, dtype, channels_last)
+    return result
+
+
+def _where(
+    matrix: Tensor, frame: Tensor | None, frames: int, device: torch.device, impl: str
+) -> tuple[Tensor, Tensor] | tuple[Tensor, Tensor, Tensor]:
+    """Matrices and frames as an implementation takes them; on the CPU also taps [N, 2], the picture's and chroma's."""
+    if not on_host(impl):
+        return _matrix.on_device(matrix, frame, frames, device)
     host = _matrix.host_matrix(matrix)
-    which = _matrix.host_frame(frame, planes[0].shape[0], len(host))
     larger = _matrix.singular_values(host)[:, 0]
     taps = torch.stack([_matrix.tap_counts(larger), _matrix.tap_counts(larger / 2)], dim=1)
-    to_rgb = yuv.to_rgb(planes[0].dtype, colour, full_range) if len(planes) == 2 else []
-    result: Tensor = kernel("warp", impl).warp(planes, host, which, taps, size, to_rgb, siting, mean, std, dtype)
-    return result
+    return host, _matrix.host_frame(frame, frames, len(host)), taps
 
 
 @_warp.register_fake
@@ -102,8 +138,83 @@ def _(
     mean: float,
     std: float,
     dtype: torch.dtype,
+    channels_last: bool,
     impl: str,
 ) -> Tensor:
-    planar = len(planes) == 1 and planes[0].is_floating_point()
-    channels = planes[0].shape[1] if planar else 3
-    return planes[0].new_empty((matrix.shape[0], channels, size, size), dtype=dtype)
+    channels = planes[0].shape[1] if planes[0].is_floating_point() else 3
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    shape = matrix.shape[0], channels, size, size
+    return torch.empty(shape, dtype=dtype, device=planes[0].device, memory_format=layout)
+
+
+@torch.library.custom_op("fastswap::warp_backward", mutates_args=())
+def _warp_backward(
+    gradient: Tensor,  # [N, C, size, size], of the crops
+    matrix: Tensor,
+    frame: Tensor | None,
+    shape: Sequence[int],  # of the source: M, C, H, W
+    std: float,
+    dtype: torch.dtype,  # of the source
+    impl: str,
+) -> Tensor:  # [M, C, H, W], contiguous
+    if not on_host(impl):
+        _alert_not_deterministic(impl)
+    where = _where(matrix, frame, shape[0], gradient.device, impl)
+    result: Tensor = kernel("warp_backward", impl).warp_backward(gradient, *where, shape, std)
+    return result.to(dtype)
+
+
+@_warp_backward.register_fake
+def _(
+    gradient: Tensor,
+    matrix: Tensor,
+    frame: Tensor | None,
+    shape: Sequence[int],
+    std: float,
+    dtype: torch.dtype,
+    impl: str,
+) -> Tensor:
+    return gradient.new_empty(shape, dtype=dtype)
+
+
+def _alert_not_deterministic(impl: str) -> None:
+    """What PyTorch does for its own operations whose result depends on the order of atomics."""
+    if not torch.are_deterministic_algorithms_enabled():
+        return
+    said = f"the gradient of warp by {impl!r} is added up with atomics and not deterministic; use impl='reference'"
+    if not torch.is_deterministic_algorithms_warn_only_enabled():
+        raise RuntimeError(f"{said}, or torch.use_deterministic_algorithms(False)")
+    warnings.warn(said, stacklevel=2)
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    planes, matrix, frame, _size, _colour, _full_range, _siting, _mean, std, _dtype, _last, impl = inputs
+    ctx.save_for_backward(matrix, frame)
+    ctx.shape, ctx.dtype, ctx.std, ctx.impl = tuple(planes[0].shape), planes[0].dtype, std, impl
+    ctx.planes = len(planes)
+
+
+def _backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
+    matrix, frame = ctx.saved_tensors
+    of_src = None
+    if ctx.dtype.is_floating_point:
+        of_src = _warp_backward(gradient, matrix, frame, ctx.shape, ctx.std, ctx.dtype, ctx.impl)
+    return [of_src, *[None] * (ctx.planes - 1)], *[None] * 11
+
+
+def _save_of_backward(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    gradient, matrix, frame, _shape, std, _dtype, impl = inputs
+    ctx.save_for_backward(matrix, frame)
+    ctx.size, ctx.dtype, ctx.std, ctx.impl = gradient.shape[-1], gradient.dtype, std, impl
+
+
+def _backward_of_backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
+    """The adjoint of the adjoint: the crop itself, without its mean."""
+    matrix, frame = ctx.saved_tensors
+    colour = yuv.packed(Colour())
+    crop = _warp([gradient], matrix, frame, ctx.size, *colour, 0.0, ctx.std, ctx.dtype, False, ctx.impl)
+    return crop, *[None] * 6
+
+
+_warp.register_autograd(_backward, setup_context=_save)
+_warp_backward.register_autograd(_backward_of_backward, setup_context=_save_of_backward)

@@ -250,6 +250,7 @@ def warp(
     mean: float,
     std: float,
     dtype: torch.dtype,
+    channels_last: bool,
 ) -> Tensor:
     """As `reference.warp`."""
     planar = planes[0].is_floating_point()
@@ -270,7 +271,7 @@ def warp(
     else:
         finish = np.float32(1 / (255 * std)), np.float32(-mean / std), out.numpy()
         _warp_plain(*flat, (height, width, 3, 1), *where, *finish)
-    return out.to(dtype)
+    return out.to(dtype=dtype, memory_format=torch.channels_last if channels_last else torch.contiguous_format)
 
 
 def _flat(plane: Tensor) -> np.ndarray:

@@ -282,7 +282,7 @@ def test_arguments_are_checked(change, error):
 def test_opcheck(impl, layout):
     frames = noise(layout, 2, 12, 14)
     matrix = IDENTITY.repeat(3, 1, 1)
-    numbers = ("bt709", False, [0.0, 0.5], 0.0, 1.0, torch.float16, impl)
+    numbers = ("bt709", False, [0.0, 0.5], 0.0, 1.0, torch.float16, False, impl)
     torch.library.opcheck(
         torch.ops.fastswap.warp.default, (list(frames.data), matrix, torch.tensor([0, 1, 1]), 8, *numbers)
     )
