@@ -13,7 +13,7 @@ import torch
 from numba import njit
 from torch import Tensor
 
-from fastswap.kernels.augment.reference import KEY_STEPS, MULTIPLIERS, NODES, ROUNDS
+from fastswap.kernels.augment.reference import KEY_STEPS, LEAST, MULTIPLIERS, NODES, ROUNDS, SPREADS
 from fastswap.kernels.lab._numba import lab_from_rgb, rgb_from_lab
 from fastswap.kernels.simd._numba import gather, load, store
 
@@ -22,6 +22,7 @@ _M0, _M1 = (U64(m) for m in MULTIPLIERS)
 _K0, _K1 = (U32(k) for k in KEY_STEPS)
 _WORD, _32 = U64(0xFFFFFFFF), U64(32)
 _CELLS = NODES - 1
+_POWER = NODES * NODES * (NODES + 1) / (6 * _CELLS)  # the sum of |w|^2 over the regular grid's centred nodes
 LANES = 16  # rows of taps are padded to whole vectors of the widest units
 
 _jit = njit(nogil=True, fastmath=True, cache=True)
@@ -63,15 +64,49 @@ def _draw_nodes(sample, seed, sigma, nodes):  # nodes: float64 [25, 2]
 
 
 @_jit
-def _draw_affine(sample, seed, jitter, side, centre):
-    """Centred crop units -> face pixels, as (xx, xy, x0, yx, yy, y0): the mirror, the affine, the face's size."""
+def _draw_spreads(sample, seed, jitter):
+    """The side of the crop, as a factor, and the deviation of the grid in sides of it."""
+    u0, u1, _, _ = _uniforms(sample, seed, SPREADS)
+    crop = 1 + (2 * u0 - 1) * jitter[8]
+    return crop, jitter[4] * (1 + (2 * u1 - 1) * jitter[9]) / crop
+
+
+@_jit
+def _realign(nodes, out):
+    """The displacements of the similarity that follows the grid's: the reference's `realign`. float64 [25, 2] both."""
+    mean_x, mean_y = nodes[:, 0].mean(), nodes[:, 1].mean()
+    along, across, power = 0.0, 0.0, 0.0
+    for k in range(NODES * NODES):
+        x, y = (k % NODES) / _CELLS - 0.5, (k // NODES) / _CELLS - 0.5
+        zx, zy = x + nodes[k, 0] - mean_x, y + nodes[k, 1] - mean_y
+        along += (zx * x + zy * y) / _POWER
+        across += (zy * x - zx * y) / _POWER
+        power += (zx * zx + zy * zy) / _POWER
+    gain = power / max(along * along + across * across, LEAST * LEAST)
+    for k in range(NODES * NODES):
+        x, y = (k % NODES) / _CELLS - 0.5, (k // NODES) / _CELLS - 0.5
+        out[k, 0] = gain * (along * x - across * y) + mean_x - x
+        out[k, 1] = gain * (across * x + along * y) + mean_y - y
+
+
+@_jit
+def _draw_affine(sample, seed, jitter, crop, side, centre):
+    """Centred crop units -> face pixels, as (xx, xy, x0, yx, yy, y0): the drawn crop, the mirror, the affine, the
+    face's size."""
     u0, u1, u2, u3 = _uniforms(sample, seed, 0)
     angle = (2 * u0 - 1) * jitter[0] * (math.pi / 180)
     scale = side / (1 + (2 * u1 - 1) * jitter[1])
     cos, sin = scale * math.cos(angle), scale * math.sin(angle)
     tx, ty = (2 * u2 - 1) * jitter[2], (2 * u3 - 1) * jitter[2]
-    mirror = -1.0 if _uniforms(sample, seed, 1)[0] < jitter[3] else 1.0
-    return cos * mirror, sin, centre - cos * tx - sin * ty, -sin * mirror, cos, centre + sin * tx - cos * ty
+    mirror = -crop if _uniforms(sample, seed, 1)[0] < jitter[3] else crop
+    return (
+        cos * mirror,
+        sin * crop,
+        centre - cos * tx - sin * ty,
+        -sin * mirror,
+        cos * crop,
+        centre + sin * tx - cos * ty,
+    )
 
 
 @_jit
@@ -90,7 +125,7 @@ def _place(px, py, size, width, taps, v, affine, nodes, still):
     and all are at its height v, 0..1.
 
     Between two columns of nodes the grid and the affine are linear, so each of the four stretches is a straight line;
-    where the nodes stand still, the whole row is one.
+    where the nodes are `still`, a similar grid, the whole row is one.
     """
     xx, xy, x0, yx, yy, y0 = affine
     row = min(int(v * _CELLS), _CELLS - 1)
@@ -195,16 +230,19 @@ def _fill(face, side, affine, nodes, still, colour, shifts, taps, out, mask):
 
 @_jit
 def _augment(faces, index, sample, seed, coverage, taps_in, taps_out, jitter, warped, target, mask):
-    nodes, zero = np.zeros((NODES * NODES, 2)), np.zeros((NODES * NODES, 2))
+    nodes, still = np.zeros((NODES * NODES, 2)), np.zeros((NODES * NODES, 2))
     side = int(math.sqrt(faces.shape[1]) + 0.5)
     shifts = jitter[5] > 0 or jitter[6] > 0
     for n in range(index.shape[0]):
         face = faces[index[n]]
-        affine = _draw_affine(sample[n], seed, jitter, coverage * side, (side - 1) / 2)
+        crop, sigma = _draw_spreads(sample[n], seed, jitter)
+        affine = _draw_affine(sample[n], seed, jitter, crop, coverage * side, (side - 1) / 2)
         colour = _draw_colour(sample[n], seed, jitter)
-        _draw_nodes(sample[n], seed, jitter[4], nodes)
+        _draw_nodes(sample[n], seed, sigma, nodes)
+        if jitter[7] > 0:
+            _realign(nodes, still)
         _fill(face, side, affine, nodes, False, colour, shifts, taps_in, warped[n], mask[n, 0, :0])
-        _fill(face, side, affine, zero, True, colour, shifts, taps_out, target[n], mask[n, 0])
+        _fill(face, side, affine, still, True, colour, shifts, taps_out, target[n], mask[n, 0])
 
 
 def augment(
@@ -217,9 +255,11 @@ def augment(
     coverage: float,
     taps_in: int,
     taps_out: int,
-    jitter: Sequence[float],  # rotation in degrees, zoom, shift, flip, grid, lightness, ab
+    jitter: Sequence[float],  # the fields of Jitter, in their order
+    dtype: torch.dtype,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """As the reference. A face set that is not contiguous is copied for each call."""
+    """As the reference. A face set that is not contiguous is copied for each call; 16-bit outputs are rounded in a
+    second pass, for Numba knows no bfloat16."""
     n = len(index)
     warped = torch.empty(n, 3, size_in, size_in)
     target, mask = torch.empty(n, 3, size_out, size_out), torch.empty(n, 1, size_out, size_out)
@@ -228,4 +268,4 @@ def augment(
     arrays = (index.contiguous().numpy(), sample.contiguous().numpy())
     outputs = (warped.numpy(), target.numpy(), mask.numpy())
     _augment(words, *arrays, seed, coverage, taps_in, taps_out, numbers, *outputs)
-    return warped, target, mask
+    return warped.to(dtype), target.to(dtype), mask.to(dtype)

@@ -77,7 +77,7 @@ class TestGeometry:
             smooth_faces(), numbers(0, 1), numbers(4, 5), seed=1, size_in=40, size_out=40, coverage=0.8, jitter=jitter,
             impl=impl,
         )  # fmt: skip
-        torch.testing.assert_close(warped, target, atol=1e-6, rtol=0)
+        torch.testing.assert_close(warped, target, atol=1e-5, rtol=0)  # places are rounded to 1e-5 px on two ways
 
     def test_the_affine_is_faceswaps(self, impl):
         """Rotate and zoom about the centre, shift, mirror: a coloured point lands where those four put it."""
@@ -251,7 +251,8 @@ class TestAgreement:
 
     def test_opcheck(self, impl):
         numbers_of_jitter = [float(value) for value in astuple(Jitter())]
-        arguments = (smooth_faces(2, 16), numbers(0, 1), numbers(1, 2), 3, 8, 12, 0.8, 2, 1, numbers_of_jitter, impl)
+        sizes = (3, 8, 12, 0.8, 2, 1)
+        arguments = (smooth_faces(2, 16), numbers(0, 1), numbers(1, 2), *sizes, numbers_of_jitter, torch.float32, impl)
         torch.library.opcheck(torch.ops.fastswap.augment.default, arguments)
 
     def test_compiles_as_one_graph(self, impl):
