@@ -1,16 +1,18 @@
 """Colour match by histograms on a GPU, in Triton: three launches, whole numbers throughout, no atomics.
 
-1. `_count`: up to PARTS programs a face read both pictures and the mask once. A histogram of 256 bins is a matrix product:
-   of the upper four bits of each level as a one-hot row of 16, times the pixel's weight, with the lower four bits as
-   another: [16, px] x [px, 16] on the matrix units. Weights are whole numbers to 255, exact in float16, and a sum of
-   65,793 of them is exact in float32: no atomics, so no contention on a flat face, and the same in every run.
+1. `_count`: six programs, one a channel, for each of PARTS parts of a face. A histogram of 256 bins is a matrix product:
+   the upper four bits of each level as a one-hot column of 16, times the pixel's weight, by the lower four bits as
+   another: [16, px] x [px, 16], on the matrix units where a GPU has them for it (sm_80 on), each warp its own pixels.
+   Weights are whole numbers to 255, exact in float16, and a sum of 65,793 of them is exact in float32: no atomics, so no
+   contention on a flat face, and the same in every run.
 2. `_tables`: a program a face and channel adds the parts, and finds what to add to each of 256 levels: below every bin the
    cumulated weight, by a search among the target's (eight reads of a table of 1 KB, in cache), straight lines between.
    Both pictures weigh the same, so that cumulated weights compare as whole numbers, without a division.
 3. `_map`: a pixel takes two neighbours of its channel's table, and what lies between.
 
-Bytes a pixel in float32: 28 read, then 12 read and 12 written; the parts are 6 KB a program. Operations a pixel: 6 x 32
-comparisons and selections for the one-hot rows bind the first launch; 3 x 2 reads of a cached table the last.
+Bytes a pixel in float32: 28 read (the mask five times more from the second cache), then 12 read and 12 written; the
+parts are 6 KB each. Operations a pixel: 6 x 32 comparisons and selections for the one-hot rows, as fast as 30 bytes of an
+H200's memory, and their way through shared memory; these should bind the first launch, reads of a cached table the last.
 """
 
 from __future__ import annotations
@@ -22,9 +24,10 @@ from torch import Tensor
 
 from fastswap.kernels.match_colour import reference
 
-PARTS = 16  # programs a face at most: 6 KB of counts each
-ROWS = tl.constexpr(256)  # px whose one-hot rows are multiplied at once: 16 float16 a thread and side
-MOST = 65536  # px a program: the sum of their weights is exact in float32
+PARTS = 32  # of a face, at most, unless it is larger than 32 x MOST
+WARPS = tl.constexpr(4)  # each multiplies one-hot rows of its own pixels: a batch of products
+ROWS = tl.constexpr(32)  # px of a product: 16 float16 a thread and side; 64 take 246 registers without matrix units
+LEAST, MOST = 1024, 65536  # px a program: no less than it has counts; the sum of their weights is exact in float32
 BINS = tl.constexpr(reference.BINS)
 _EMPTY = tl.constexpr(int(reference.LEAST_WEIGHT) * (reference.BINS - 1))
 
@@ -36,44 +39,27 @@ def _level(values):
 
 
 @triton.jit
-def _counted(counts, channel, inside, steps):
-    """counts [16, 16] with the steps of weight of ROWS px added to their bins."""
-    level = _level(tl.load(channel, inside, 0.0))
-    upper = tl.where((level >> 4)[None, :] == tl.arange(0, 16)[:, None], steps[None, :], 0.0).to(tl.float16)
-    lower = ((level & 15)[:, None] == tl.arange(0, 16)[None, :]).to(tl.float16)
-    return tl.dot(upper, lower, counts)
-
-
-@triton.jit
-def _store(part, counts):
-    i = tl.arange(0, 16)
-    tl.store(part + i[:, None] * 16 + i[None, :], counts.to(tl.int32))
-
-
-@triton.jit
 def _count(face, target, mask, parts, pixels, rows):
-    """face, target [N, 3, pixels], mask [N, pixels] -> parts int32 [N, programs, 6, BINS]; program (part, n)."""
-    n = tl.program_id(1).to(tl.int64)
-    face, target, mask = face + n * 3 * pixels, target + n * 3 * pixels, mask + n * pixels
-    a = tl.zeros((16, 16), tl.float32)
-    b, c, d, e, f = a, a, a, a, a
+    """face, target [N, 3, pixels], mask [N, pixels] -> parts int32 [N, programs, 6, BINS]; program (6 part + c, n)."""
+    n, c = tl.program_id(1).to(tl.int64), tl.program_id(0) % 6
+    face, target, mask = face + (n * 3 + c) * pixels, target + (n * 3 + c - 3) * pixels, mask + n * pixels
+    digit = tl.arange(0, 16)
+    counts = tl.zeros((WARPS, 16, 16), tl.float32)
+    first = tl.program_id(0) // 6 * (rows * WARPS * ROWS)
+    own = tl.arange(0, WARPS)[:, None] * ROWS + tl.arange(0, ROWS)[None, :]
     for row in range(rows):
-        place = (tl.program_id(0) * rows + row) * ROWS + tl.arange(0, ROWS)
+        place = first + row * (WARPS * ROWS) + own
         inside = place < pixels
         steps = _level(tl.load(mask + place, inside, 0.0)).to(tl.float32)
-        a = _counted(a, face + place, inside, steps)
-        b = _counted(b, face + pixels + place, inside, steps)
-        c = _counted(c, face + 2 * pixels + place, inside, steps)
-        d = _counted(d, target + place, inside, steps)
-        e = _counted(e, target + pixels + place, inside, steps)
-        f = _counted(f, target + 2 * pixels + place, inside, steps)
-    parts += (n * tl.num_programs(0) + tl.program_id(0)) * (6 * BINS)
-    _store(parts, a)
-    _store(parts + BINS, b)
-    _store(parts + 2 * BINS, c)
-    _store(parts + 3 * BINS, d)
-    _store(parts + 4 * BINS, e)
-    _store(parts + 5 * BINS, f)
+        if c < 3:
+            level = _level(tl.load(face + place, inside, 0.0))
+        else:
+            level = _level(tl.load(target + place, inside, 0.0))
+        upper = tl.where((level >> 4)[:, None, :] == digit[None, :, None], steps[:, None, :], 0.0).to(tl.float16)
+        lower = ((level & 15)[:, :, None] == digit[None, None, :]).to(tl.float16)
+        counts = tl.dot(upper, lower, counts)
+    parts += (n * tl.num_programs(0) + tl.program_id(0)) * BINS
+    tl.store(parts + digit[:, None] * 16 + digit[None, :], tl.sum(counts, 0).to(tl.int32))
 
 
 @triton.jit
@@ -155,12 +141,13 @@ def histogram(face: Tensor, target: Tensor, mask: Tensor, block: int) -> Tensor:
     out, (count, _, side, _) = torch.empty_like(face), face.shape
     if out.numel():
         pixels = side * side
-        programs = min(max(PARTS, triton.cdiv(pixels, MOST)), triton.cdiv(pixels, ROWS.value))
-        rows = triton.cdiv(pixels, programs * ROWS.value)
+        once = WARPS.value * ROWS.value
+        rows = triton.cdiv(min(max(triton.cdiv(pixels, PARTS), LEAST), MOST), once)
+        programs = triton.cdiv(pixels, rows * once)
         parts = torch.empty((count, programs, 6, BINS.value), dtype=torch.int32, device=face.device)
         scratch = torch.empty((count, 3, 3, BINS.value), dtype=torch.int64, device=face.device)
         shift = torch.empty((count, 3, BINS.value), dtype=torch.float32, device=face.device)
-        _count[(programs, count)](face, target, mask, parts, pixels, rows, num_warps=4)
+        _count[(6 * programs, count)](face, target, mask, parts, pixels, rows, num_warps=WARPS.value)
         _tables[(3, count)](parts, scratch, shift, programs, num_warps=4)
         _map[(triton.cdiv(pixels, block), 3 * count)](face, shift, out, pixels, BLOCK=block, num_warps=4)
     return out
