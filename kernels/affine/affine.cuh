@@ -23,6 +23,19 @@ struct Place {
   int after;     // 1 where there is one after it
 };
 
+// The crop that a block works on, and its tile's corner
+struct Tile {
+  long long n;
+  int x, y;
+
+  __device__ Tile(int across, int tiles) {
+    int number = blockIdx.x % tiles;
+    n = blockIdx.x / tiles;
+    x = number % across * TILE_WIDTH;
+    y = number / across * TILE_HEIGHT;
+  }
+};
+
 // n of the n x n taps of an output pixel: the rule of ops/_matrix.py, as are the limits below
 __device__ __forceinline__ int tap_count(float larger) {
   return int(fminf(fmaxf(ceilf(larger - 1e-3f), 1.0f), 64.0f));

@@ -23,7 +23,7 @@ from torch import Tensor
 _STRIP = 8  # rows in work at once: 48 KB at 512 px, and few enough calls that counting references costs nothing
 _LANES = 8  # floats that common vector units add at once
 _WORD = 8  # bytes fetched at once: two neighbours of up to three uint8 or two uint16 channels
-_options = {"error_model": "numpy", "fastmath": {"contract", "nsz", "reassoc"}}
+options = {"error_model": "numpy", "fastmath": {"contract", "nsz", "reassoc"}}
 
 
 @intrinsic
@@ -38,8 +38,8 @@ def _word(typing_context, array, index):
     return types.uint64(array, index), generate
 
 
-@njit(**_options)
-def _positions(m, u, v, grid, base, right, down):
+@njit(**options)
+def fill_positions(m, u, v, grid, base, right, down):
     """Of every pixel of a row: the index of its upper left source sample, and its weights to the right and down."""
     height, width, pixel, _ = grid
     across, along = m[0, 1] * v + m[0, 2] + m[0, 0] * u, m[1, 1] * v + m[1, 2] + m[1, 0] * u
@@ -54,7 +54,7 @@ def _positions(m, u, v, grid, base, right, down):
         down[x] = np.float32(source_y - y0)
 
 
-@njit(**_options)
+@njit(**options)
 def _gather(flat, offset, step_x, step_y, base, right, down, out):
     """Adds the bilinear samples of one channel to a row: any type, any border."""
     for x in range(out.shape[0]):
@@ -66,14 +66,14 @@ def _gather(flat, offset, step_x, step_y, base, right, down, out):
         out[x] += upper + down[x] * (lower - upper)
 
 
-@njit(**_options)
+@njit(**options)
 def _fetch(flat, step_y, base, upper, lower):
     for x in range(base.shape[0]):
         upper[x] = _word(flat, np.uintp(base[x]))
         lower[x] = _word(flat, np.uintp(base[x] + step_y))
 
 
-@njit(**_options)
+@njit(**options)
 def _mix(upper, lower, left_bits, right_bits, bits, right, down, out):
     """As `_gather`, from words; left_bits and right_bits: where the two neighbours lie in a word."""
     mask, here, next_ = np.uint64((1 << bits) - 1), np.uint64(left_bits), np.uint64(right_bits)
@@ -84,7 +84,7 @@ def _mix(upper, lower, left_bits, right_bits, bits, right, down, out):
         out[x] += above + down[x] * (below - above)
 
 
-@njit(**_options)
+@njit(**options)
 def _strip_general(flat, grid, m, n, first, scratch, out):
     """Rows first, first + 1 ... of one plane under any matrix: out [channels, rows, size]."""
     base, right, down, upper, lower = scratch
@@ -97,7 +97,7 @@ def _strip_general(flat, grid, m, n, first, scratch, out):
     for tap in range(out.shape[1] * n * n):
         y, i, j = tap // (n * n), tap % n, tap // n % n
         u, v = (i + 0.5) / n - 0.5, first + y + (j + 0.5) / n - 0.5
-        _positions(m, u, v, grid, base, right, down)
+        fill_positions(m, u, v, grid, base, right, down)
         if base.max() + step_y + reach <= flat.size:
             _fetch(flat, step_y, base, upper, lower)
             for k in range(out.shape[0]):
@@ -108,7 +108,7 @@ def _strip_general(flat, grid, m, n, first, scratch, out):
     out *= np.float32(1.0 / (n * n))
 
 
-@njit(**_options)
+@njit(**options)
 def _band(scale, shift, count, n, limit):
     """The weights of n taps a pixel along one axis: where each pixel's window starts, and its weights [count, K]."""
     start = np.empty(count, np.int64)
@@ -126,7 +126,7 @@ def _band(scale, shift, count, n, limit):
     return start, weights
 
 
-@njit(**_options)
+@njit(**options)
 def _sum_down(flat, row, last_row, weights, line):
     """The weighted sum of samples one below the other, `row` of them apart. line: which to sum, from flat[0] on."""
     for j in range(0, weights.shape[0], 4):
@@ -138,7 +138,7 @@ def _sum_down(flat, row, last_row, weights, line):
                 line[i] += w0 * np.float32(a[i]) + w1 * np.float32(b[i]) + w2 * np.float32(c[i]) + w3 * np.float32(d[i])
 
 
-@njit(**_options)
+@njit(**options)
 def _sum_across(line, start, first, weights, out):
     for x in range(out.shape[0]):
         total = np.float32(0)
@@ -148,7 +148,7 @@ def _sum_across(line, start, first, weights, out):
         out[x] = total
 
 
-@njit(**_options)
+@njit(**options)
 def _strip_upright(flat, grid, first, across, down, out):
     """As `_strip_general`, under a matrix without rotation: `across` and `down` are bands of weights."""
     (start_x, weight_x), (start_y, weight_y) = across, down
@@ -170,7 +170,7 @@ def _strip_upright(flat, grid, first, across, down, out):
             _sum_across(lane_line, start_x, left, weight_x, out[k + lane, y])
 
 
-@njit(**_options)
+@njit(**options)
 def _plan(grid, m, n, size):
     """What all rows of one plane of one face share: bands of weights without rotation, scratch for a row with it."""
     upright = m[0, 1] == 0 and m[1, 0] == 0
@@ -180,7 +180,7 @@ def _plan(grid, m, n, size):
     return upright, across, down, (np.empty(room, np.int64), weights[0], weights[1], words[0], words[1])
 
 
-@njit(**_options)
+@njit(**options)
 def _strip(flat, grid, m, n, plan, first, out):
     """Rows first, first + 1 ... of one plane: the means of its samples, out [channels, rows, size]."""
     upright, across, down, scratch = plan
@@ -190,7 +190,7 @@ def _strip(flat, grid, m, n, plan, first, out):
         _strip_general(flat, grid, m, n, first, scratch, out)
 
 
-@njit(**_options)
+@njit(**options)
 def _store(strip, scale, shift, first, out):
     """strip [C, rows, size] into out [C, size, size] from row `first` on."""
     for k in range(strip.shape[0]):
@@ -200,7 +200,7 @@ def _store(strip, scale, shift, first, out):
                 target[x] = row[x] * scale + shift
 
 
-@njit(**_options)
+@njit(**options)
 def _store_mixed(strip, numbers, scale, shift, first, out):
     """As `_store`, from Y, Cb, Cr to RGB clamped to 0..1."""
     one, zero = np.float32(1), np.float32(0)
@@ -213,7 +213,7 @@ def _store_mixed(strip, numbers, scale, shift, first, out):
                 target[x] = min(max(value, zero), one) * scale + shift
 
 
-@njit(cache=True, nogil=True, **_options)
+@njit(cache=True, nogil=True, **options)
 def _warp_yuv(luma, chroma, grid, half, matrix, chroma_matrix, frame, taps, numbers, scale, shift, out):
     """luma [M, H * W], chroma [M, h * w * 2], their grids, out [N, 3, size, size]."""
     size = out.shape[3]
@@ -227,7 +227,7 @@ def _warp_yuv(luma, chroma, grid, half, matrix, chroma_matrix, frame, taps, numb
             _store_mixed(strip, numbers, scale, shift, first, out[face])
 
 
-@njit(cache=True, nogil=True, **_options)
+@njit(cache=True, nogil=True, **options)
 def _warp_plain(flat, grid, matrix, frame, taps, scale, shift, out):
     """flat [M, samples of a frame], out [N, C, size, size]."""
     size = out.shape[3]

@@ -121,19 +121,6 @@ __device__ __forceinline__ Three mean_of(const Source& source, const Face& f, Or
   return {total.x * share, total.y * share, total.z * share};
 }
 
-// What all pixels of a block share
-struct Tile {
-  long long n;
-  int x, y;
-
-  __device__ Tile(int across, int tiles) {
-    int number = blockIdx.x % tiles;
-    n = blockIdx.x / tiles;
-    x = number % across * TILE_WIDTH;
-    y = number / across * TILE_HEIGHT;
-  }
-};
-
 struct Finish {
   float scale, shift;
   bool usable;
