@@ -13,8 +13,8 @@ MAX_LEVELS = 6
 def blend_pyramid(face: Tensor, target: Tensor, alpha: Tensor, levels: int = 5, *, impl: str = "auto") -> Tensor:
     """Burt and Adelson's multiresolution spline: [N, 3, s, s] x2 and [N, 1, s, s] in 0..1 -> [N, 3, s, s] in 0..1.
 
-    Detail changes from target to face within a pixel of alpha's edge, tone over about 2^levels px: no seam, and no
-    ghost of two faces. With w = (1 4 6 4 1) / 16 along rows and columns,
+    At an edge of alpha detail changes from target to face within a few pixels, tone over 2^(levels + 1) px (from 10 to
+    90 %): no seam, and no ghost of two faces. With w = (1 4 6 4 1) / 16 along rows and columns,
 
         REDUCE(p)(i) = sum_m w(m) p(2 i + m),        EXPAND(p)(i) = 2 sum_m w(m) p((i - m) / 2), where that is whole,
 
@@ -31,7 +31,7 @@ def blend_pyramid(face: Tensor, target: Tensor, alpha: Tensor, levels: int = 5, 
     Pictures are mirrored about their outermost pixels. EXPAND mirrors the samples where they lie on the finer level.
 
     The result differs from target *outside* of alpha, too: visibly over about 2^levels px, and at all within
-    2^(levels + 2) - 4 px. An alpha that comes as near to the square's border as that leaves a difference on the border:
+    2^(levels + 2) - 4 px. Where alpha comes as near to the square's border as that, a difference is left on the border:
     whoever pastes the result does so with an alpha that is 0 there, such as `soft_mask` makes.
 
     float16, bfloat16 and float32 are computed in float32 (the levels between are kept in float16 on a GPU where the
