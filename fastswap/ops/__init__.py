@@ -7,6 +7,7 @@ from fastswap.ops.blend_pyramid import blend_pyramid
 from fastswap.ops.match_colour import match_colour
 from fastswap.ops.paste import paste
 from fastswap.ops.planes import Colour, Planes
+from fastswap.ops.sharpen import sharpen
 from fastswap.ops.soft_mask import soft_mask
 from fastswap.ops.warp import warp
 
@@ -22,6 +23,7 @@ __all__ = [
     "implementations",
     "match_colour",
     "paste",
+    "sharpen",
     "soft_mask",
     "warp",
 ]

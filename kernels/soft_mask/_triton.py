@@ -1,17 +1,18 @@
 """The soft mask on a GPU, in three launches: scans along lines, the nearest over a bounded window, ramp.
 
-1. `_along` scans each row and each column once, from both ends, for the last crossing of one half: the squared distance
-   to the nearest crossing *in the line* costs O(log s) a pixel however far that is.
-2. `_nearest` takes the least of k^2 + that over the lines k px away. Only k^2 < what is known already can win, so a tile
-   stops at the root of its worst pixel after k = 0: outside of the mask, where only the smoothing looks, that is
-   MARGIN, next to the edge a few px, deep inside `reach`. The exact envelope of parabolas (Felzenszwalb and Huttenlocher) is
-   O(1) a pixel but one thread a line with a stack: 256 dependent steps, slower than 25 independent ones at this size.
-3. `_ramp` smooths nine neighbours, which other programs wrote (hence a launch of its own), and writes alpha.
+1. `_along` scans each row and each column from both ends for the last crossing of one half: the squared distance to the
+   nearest crossing *in the line* costs O(log s) a pixel, however far that is.
+2. `_nearest` takes the least of k^2 + that over the lines k px away. Only k^2 < what is known already can win, so a
+   tile stops at the root of its worst pixel after k = 0: outside of the mask, where only the smoothing looks, that is
+   MARGIN, next to the edge a few px, deep inside `reach`, about 25 px of 256. The exact lower envelope of parabolas
+   (Felzenszwalb and Huttenlocher, 2012) is O(1) a pixel, but one thread a line with a stack in memory: hundreds of
+   dependent steps in a row, where these reads are independent and mostly few.
+3. `_ramp` smooths over nine neighbours, which other programs wrote (hence a launch of its own), and writes alpha.
 
-Bytes a pixel (float32): 8 + 8, then 8 + 4 + 4, then 4 + 4: 40, of which all but the mask and alpha (8) are of buffers that a
-batch of 16 faces of 256 px keeps in 25 MB, which the L2 of an H100 or H200 holds. Operations: four loads and ten
-instructions for each k, so 100 loads a pixel at a reach of 25 px: reads of L1 bind the second launch (about a microsecond for
-a face of 256 px on an H200), launches bind small batches.
+Bytes a pixel (float32): 4 + 4 read and 8 written, 12 and 4, 4 and 4: 40, of which the mask and alpha, 8, must come from
+and go to memory; the rest, three buffers of 4 bytes, a batch of 16 faces of 256 px keeps in an L2 of 50 MB (12.6 MB).
+Operations: four reads and about ten instructions for each k, so 100 reads a pixel deep inside and 8 outside. Reads of
+L1 should bind the second launch, half a microsecond for a face of 256 px on an H200, and launches a small batch.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from fastswap.kernels.soft_mask.reference import MARGIN, MIN_RAMP
 BLOCK = 256  # px a program of the second and third launch: small tiles agree on how far to look
 TILE = 32  # of their columns: whole cache lines
 LINES = 8  # lines a program of the first launch: of columns, 8 neighbours are one sector of 32 bytes
+PIXELS = 4096  # of them at most, so that a program's scans stay in registers: 16 pixels a thread
 NOWHERE = tl.constexpr(1e9)  # px: the place of a crossing that does not exist; its square is finite
 
 
@@ -42,10 +44,12 @@ def _sooner(a, b):
 @triton.jit
 def _line_distances(mask, out, size, line_step, step, LINES: tl.constexpr, LENGTH: tl.constexpr):
     """Of LINES lines: the squared distance of each pixel to the nearest crossing of one half in its own line."""
-    line = (tl.program_id(0) * LINES + tl.arange(0, LINES))[:, None]
+    groups = tl.cdiv(size, LINES)
+    face = (tl.program_id(0) // groups).to(tl.int64) * size * size
+    line = (tl.program_id(0) % groups * LINES + tl.arange(0, LINES))[:, None]
     x = tl.arange(0, LENGTH)[None, :]
     inside = (line < size) & (x < size)
-    place = mask + line * line_step
+    place = mask + face + line * line_step
     here = tl.load(place + x * step, inside, 0).to(tl.float32)
     before = tl.load(place + (x - 1) * step, inside & (x > 0), 0).to(tl.float32)
     after = tl.load(place + (x + 1) * step, inside & (x + 1 < size), 0).to(tl.float32)
@@ -56,25 +60,32 @@ def _line_distances(mask, out, size, line_step, step, LINES: tl.constexpr, LENGT
     at = tl.where(left, x + (0.5 - here) / tl.where(left, after - here, 1), NOWHERE)
     following = tl.associative_scan(at, 1, _sooner, reverse=True)
     d = tl.minimum(x - last, following - x)
-    tl.store(out + line * line_step + x * step, d * d, inside)
+    tl.store(out + face + line * line_step + x * step, d * d, inside)
 
 
 @triton.jit
 def _along(mask, rows, columns, size, LINES: tl.constexpr, LENGTH: tl.constexpr):
-    face = tl.program_id(1).to(tl.int64) * size * size
-    if tl.program_id(2) == 0:
-        _line_distances(mask + face, rows + face, size, size, 1, LINES, LENGTH)
+    if tl.program_id(1) == 0:
+        _line_distances(mask, rows, size, size, 1, LINES, LENGTH)
     else:
-        _line_distances(mask + face, columns + face, size, 1, size, LINES, LENGTH)
+        _line_distances(mask, columns, size, 1, size, LINES, LENGTH)
+
+
+@triton.jit
+def _tile(size, HEIGHT: tl.constexpr, WIDTH: tl.constexpr):
+    """Where a program's face begins, and its pixels' y and x, some of them past the border."""
+    across = tl.cdiv(size, WIDTH)
+    tiles = tl.cdiv(size, HEIGHT) * across
+    tile = tl.program_id(0) % tiles
+    y = (tile // across * HEIGHT + tl.arange(0, HEIGHT))[:, None]
+    x = (tile % across * WIDTH + tl.arange(0, WIDTH))[None, :]
+    return (tl.program_id(0) // tiles).to(tl.int64) * size * size, y, x
 
 
 @triton.jit
 def _nearest(mask, rows, columns, out, size, inner, outer, HEIGHT: tl.constexpr, WIDTH: tl.constexpr):
     """The signed distance, at most `inner` inside of the mask and `outer` outside: what the ramp can tell apart."""
-    across = tl.cdiv(size, WIDTH)
-    y = (tl.program_id(0) // across * HEIGHT + tl.arange(0, HEIGHT))[:, None]
-    x = (tl.program_id(0) % across * WIDTH + tl.arange(0, WIDTH))[None, :]
-    face = tl.program_id(1).to(tl.int64) * size * size
+    face, y, x = _tile(size, HEIGHT, WIDTH)
     valid = (y < size) & (x < size)
     place = face + y * size + x
     positive = tl.load(mask + place, valid, 0).to(tl.float32) >= 0.5
@@ -108,10 +119,7 @@ def _smoothed_row(distance, x, end):
 @triton.jit
 def _ramp(distance, out, size, erode, border, slope, HEIGHT: tl.constexpr, WIDTH: tl.constexpr):
     """The smooth step over the smoothed distance from the eroded edge or from the square's border."""
-    across = tl.cdiv(size, WIDTH)
-    y = (tl.program_id(0) // across * HEIGHT + tl.arange(0, HEIGHT))[:, None]
-    x = (tl.program_id(0) % across * WIDTH + tl.arange(0, WIDTH))[None, :]
-    face = tl.program_id(1).to(tl.int64) * size * size
+    face, y, x = _tile(size, HEIGHT, WIDTH)
     valid = (y < size) & (x < size)
     end = size - 1
     y, x = tl.minimum(y, end), tl.minimum(x, end)
@@ -136,10 +144,11 @@ def soft_mask(mask: Tensor, erode: float, feather: float) -> Tensor:  # [N, 1, s
     ramp = max(feather, MIN_RAMP)
     rows, columns, distance = torch.empty((3, *mask.shape), dtype=torch.float32, device=mask.device)
     length = max(triton.next_power_of_2(size), 16)
-    warps = min(max(length // 32, 4), 32)  # 8 pixels a thread: about 70 registers
-    _along[triton.cdiv(size, LINES), faces, 2](mask, rows, columns, size, LINES, length, num_warps=warps)
+    lines = max(min(LINES, PIXELS // length), 1)
+    warps = max(lines * length // 512, 4)
+    _along[faces * triton.cdiv(size, lines), 2](mask, rows, columns, size, lines, length, num_warps=warps)
     height = max(BLOCK // TILE, 1)
-    grid = (triton.cdiv(size, height) * triton.cdiv(size, TILE), faces)
+    grid = (faces * triton.cdiv(size, height) * triton.cdiv(size, TILE),)
     inner, outer = max(erode + ramp, 0.0) + MARGIN, max(-erode, 0.0) + MARGIN
     _nearest[grid](mask, rows, columns, distance, size, inner, outer, height, TILE)
     _ramp[grid](distance, out, size, erode, max(erode, 0.0), 1 / ramp, height, TILE)
