@@ -11,6 +11,7 @@ import importlib
 import os
 import shutil
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -22,9 +23,15 @@ INTERPRETED_BLOCK = 8192
 GPU_NAMES = ("triton", "cupy")
 
 
+def operation_of(module: ModuleType) -> str | None:
+    """The operation that a file is about: test_warp.py and test_warp_gradient.py are about `warp`."""
+    name = module.__name__.rpartition("test_")[2]
+    return next((operation for operation in OPERATIONS if f"{name}_".startswith(f"{operation}_")), None)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    operation = metafunc.module.__name__.rpartition("test_")[2]
-    if operation in OPERATIONS:
+    operation = operation_of(metafunc.module)
+    if operation is not None:
         names = sorted(implementations(operation))
         if "impl" in metafunc.fixturenames:
             metafunc.parametrize("impl", names)
@@ -35,11 +42,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(autouse=True)
 def _usable(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Skips what this machine cannot run, and gives the interpreter large blocks."""
-    operation = request.module.__name__.rpartition("test_")[2]
+    operation = operation_of(request.module)
     name = request.node.callspec.params.get("fast_impl", request.node.callspec.params.get("impl")) if hasattr(
         request.node, "callspec"
     ) else None  # fmt: skip
-    if operation not in OPERATIONS or name not in GPU_NAMES:
+    if operation is None or name not in GPU_NAMES:
         return
     if name == "cupy" and os.environ.get("FASTSWAP_CUDA_EMULATE") == "1" and shutil.which("g++") is None:
         pytest.skip("no GPU, and no g++ to run the CUDA C on the CPU")
