@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
 from fastswap.ops._impl import kernel, resolve
+
+MAX_PIXELS = 1_000_000  # of erode and feather: the square of their sum stays exact enough in float32 to be compared
 
 
 def soft_mask(mask: Tensor, erode: float, feather: float, *, impl: str = "auto") -> Tensor:
@@ -24,15 +24,20 @@ def soft_mask(mask: Tensor, erode: float, feather: float, *, impl: str = "auto")
     d is taken to the edge's crossings of the pixel grid and smoothed by (1 2 1) / 4: within a fifth of a pixel of the
     exact distance. A ramp of less than one pixel is made one pixel wide: it would show as a saw-tooth.
 
-    Raises TypeError for a mask that is not floating point, ValueError for another shape, an `erode` that is not
-    finite, or a `feather` that is negative or not finite.
+    Computed in float32 at least, but for the reference, which keeps the mask's dtype. Not differentiable.
+
+    Raises TypeError for a mask that is not floating point, ValueError for another shape, an `erode` or `feather` that
+    is not finite or beyond a million pixels, or a `feather` that is negative.
     """
     if not mask.is_floating_point():
         raise TypeError(f"a mask is floating point in 0..1, got {mask.dtype}")
     if mask.ndim != 4 or mask.shape[1] != 1 or mask.shape[2] != mask.shape[3] or mask.shape[2] < 1:
         raise ValueError(f"a mask is [N, 1, s, s], got {list(mask.shape)}")
-    if not math.isfinite(erode) or not (math.isfinite(feather) and feather >= 0):
-        raise ValueError(f"erode is a number and feather one from 0 on, both in pixels: got {erode} and {feather}")
+    if not abs(erode) <= MAX_PIXELS or not 0 <= feather <= MAX_PIXELS:
+        raise ValueError(
+            f"erode is a number and feather one from 0 on, both in pixels and at most {MAX_PIXELS:,}: "
+            f"got {erode} and {feather}"
+        )
     alpha: Tensor = _soft_mask(mask, float(erode), float(feather), resolve("soft_mask", impl, mask.device))
     return alpha
 
