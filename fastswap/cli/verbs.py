@@ -148,6 +148,8 @@ class Convert(Verb):
     """Shrink the mask, as a share of the aligned square (negative: grow)."""
     feather: float = 0.09
     """Width of the mask's soft edge, as a share of the aligned square."""
+    blend: Literal["none", "pyramid", "poisson"] = "none"
+    """How the face is joined to what is round it: faded in, at every scale, or by its gradients."""
     smooth: bool = False
     """Smooth the face's place over time, so that a still head does not tremble."""
     codec: str = "auto"
@@ -172,6 +174,7 @@ class Convert(Verb):
             mask=self.mask,
             erode=self.erode,
             feather=self.feather,
+            blend=self.blend,
             smooth=self.smooth,
             device=self.device,
             impl=self.impl,

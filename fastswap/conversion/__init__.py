@@ -1,10 +1,13 @@
 """From a video and a model to the swapped video."""
 
+from fastswap.conversion.blend import BLENDS, Blend
 from fastswap.conversion.composite import CompositeSettings, Generate, composite
 from fastswap.conversion.frames import swapped_frames
 from fastswap.conversion.pipeline import ConvertSettings, ConvertSummary, convert
 
 __all__ = [
+    "BLENDS",
+    "Blend",
     "CompositeSettings",
     "ConvertSettings",
     "ConvertSummary",

@@ -1,4 +1,4 @@
-"""One face swapped in a frame: colour, mask, paste. Everything but the paste happens on the aligned square."""
+"""One face swapped in a frame: colour, mask, blend, paste. Everything but the paste happens on the aligned square."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Literal
 
 from torch import Tensor
 
+from fastswap.conversion.blend import Blend, joined
 from fastswap.faces import invert, mesh_mask, pixel_matrix
-from fastswap.ops import Planes, match_colour, paste, soft_mask, warp
+from fastswap.ops import Planes, match_colour, paste, warp
 
 Generate = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Aligned faces of A, float [N, 3, s, s] in 0..1 -> B performing them: colour [N, 3, t, t] and mask [N, 1, t, t],
@@ -21,8 +22,8 @@ MaskSource = Literal["predicted", "mesh"]
 @dataclass(frozen=True)
 class CompositeSettings:
     """size_in: of the faces given to the generator; coverage: the central share of the aligned face that it sees;
-    colour: "none" or a method of `match_colour`; erode and feather: in shares of the square's side; impl: of every
-    operation."""
+    colour: "none" or a method of `match_colour`; erode and feather: in shares of the square's side; blend: see
+    `joined`; impl: of every operation."""
 
     size_in: int
     coverage: float
@@ -30,6 +31,7 @@ class CompositeSettings:
     mask: MaskSource = "predicted"
     erode: float = 0.0
     feather: float = 0.09
+    blend: Blend = "none"
     impl: str = "auto"
 
 
@@ -57,5 +59,6 @@ def composite(
         mask = mesh_mask(landmarks, matrix, size).to(mask)
     if settings.colour != "none":
         colour = match_colour(colour, faces, mask, settings.colour, impl=impl)
-    alpha = soft_mask(mask, settings.erode * size, settings.feather * size, impl=impl)
+    erode, feather = settings.erode * size, settings.feather * size
+    colour, alpha = joined(colour, faces, mask, settings.blend, erode, feather, impl)
     paste(planes, colour, alpha, invert(matrix), frame=frame, impl=impl)

@@ -13,6 +13,7 @@ from pathlib import Path
 from torch import Tensor
 
 from fastswap import workers
+from fastswap.conversion.blend import BLENDS, Blend
 from fastswap.conversion.composite import CompositeSettings, MaskSource
 from fastswap.conversion.frames import swapped_frames
 from fastswap.conversion.smoothing import smoothed
@@ -37,7 +38,8 @@ _SCAN_SIZE = 128
 class ConvertSettings:
     """faces: the alignments of the input (None: the model's own side-A face set where it is of this very file, else
     found anew); person: who of the input is replaced (None: the one trained on, or the most frequent); colour: "none"
-    or a method of `match_colour`; smooth: the alignments over time; codec and quality: see `write_video`."""
+    or a method of `match_colour`; blend: see `joined`; smooth: the alignments over time; codec and
+    quality: see `write_video`."""
 
     input: Path
     model: Path
@@ -48,6 +50,7 @@ class ConvertSettings:
     mask: MaskSource = "predicted"
     erode: float = 0.0
     feather: float = 0.09
+    blend: Blend = "none"
     smooth: bool = False
     device: str = "auto"
     impl: str = "auto"
@@ -72,11 +75,14 @@ def convert(settings: ConvertSettings, *, quiet: bool = False) -> ConvertSummary
     """Replaces the faces of one person in `settings.input` and writes `settings.output`, which exists only once it is
     whole.
 
-    Raises InputError for an input, model or face set that cannot be used, UsageError for an unknown colour method.
+    Raises InputError for an input, model or face set that cannot be used, UsageError for an unknown colour method or
+    blend.
     """
     methods = ("none", *METHODS)
     if settings.colour not in methods:
         raise UsageError(f"-c {settings.colour}: choose one of {', '.join(methods)}")
+    if settings.blend not in BLENDS:
+        raise UsageError(f"--blend {settings.blend}: choose one of {', '.join(BLENDS)}")
     settings = replace(settings, device=resolve_device(settings.device))
     model = TrainedModel.open(settings.model, settings.device)
     with (
@@ -128,11 +134,12 @@ def composite_settings(settings: ConvertSettings, model: TrainedModel) -> Compos
     return CompositeSettings(
         preset.size_in,
         model.config.coverage,
-        settings.colour,
-        settings.mask,
-        settings.erode,
-        settings.feather,
-        settings.impl,
+        colour=settings.colour,
+        mask=settings.mask,
+        erode=settings.erode,
+        feather=settings.feather,
+        blend=settings.blend,
+        impl=settings.impl,
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fastswap.conversion import CompositeSettings, composite
+from fastswap.conversion import BLENDS, Blend, CompositeSettings, composite
 from fastswap.faces import align, mean_face
 from fastswap.ops import Planes
 
@@ -111,6 +111,47 @@ def test_the_swap_takes_the_light_of_the_frame() -> None:
     mean = float(planes.data[0][0, 70:130, 70:130].float().mean())
     composite(planes, align(points), points, torch.tensor([0]), bright, SETTINGS)
     assert abs(float(planes.data[0][0, 70:130, 70:130].float().mean()) - mean) < 8
+
+
+@pytest.mark.parametrize("impl", ["numba", "reference"])
+def test_a_poisson_blend_takes_the_faces_detail_and_not_its_light(impl: str) -> None:
+    def brighter(faces: Tensor) -> tuple[Tensor, Tensor]:
+        return faces + 0.2, torch.ones_like(faces[:, :1])
+
+    planes = frames("rgb", 1, 200, 200)
+    line = torch.arange(200)
+    planes.data[0].copy_((60 + (line[:, None] + line)[..., None] // 4).expand(200, 200, 3).to(torch.uint8))
+    before = planes.clone()
+    points = landmarks(30, 30, 140)
+    arguments = (align(points), points, torch.tensor([0]), brighter)
+    composite(planes, *arguments, CompositeSettings(SIZE, 0.8, colour="none", blend="poisson", impl=impl))
+    assert difference(planes, before).max() <= 1
+    composite(planes, *arguments, CompositeSettings(SIZE, 0.8, colour="none", impl=impl))
+    assert difference(planes, before).max() > 45
+
+
+@pytest.mark.parametrize("blend", BLENDS)
+def test_every_blend_ends_at_the_mask_and_without_a_step(blend: Blend) -> None:
+    def disc(faces: Tensor) -> tuple[Tensor, Tensor]:
+        line = torch.linspace(-1, 1, SIZE)
+        return red(faces)[0], ((line**2 + line[:, None] ** 2) < 0.5).float().expand(len(faces), 1, -1, -1)
+
+    planes = frames("rgb", 1, 200, 200)
+    planes.data[0].fill_(100)
+    before = planes.clone()
+    points = landmarks(30, 30, 140)
+    composite(
+        planes, align(points), points, torch.tensor([0]), disc, CompositeSettings(SIZE, 0.8, colour="none", blend=blend)
+    )
+    changed = difference(planes, before)[0]
+    line = torch.arange(200) - 100
+    radius = 0.5**0.5 * 0.4 * 140
+    assert not changed[(line**2 + line[:, None] ** 2) > (radius + 3) ** 2].any()
+    if blend == "poisson":
+        assert changed.max() <= 1, "a flat face has no detail"
+    else:
+        assert changed.max() > 60
+        assert changed[100].diff().abs().max() < 0.35 * changed.max()
 
 
 def test_compositing_a_face_costs_less_than_18_cpu_ms() -> None:
