@@ -12,20 +12,20 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from fastswap.ops import Jitter, Planes
+from fastswap.ops import GAN_2018, Colour, Planes
 
 FULL_HD = (1080, 1920)  # height, width
 TILT = 0.2  # rad: no face is level, and a warp along the rows would be an easier one
 COVERAGE = 0.875  # of a stored face that training shows
 HELD = 64  # faces on the device that a training batch is drawn from
-RGB_AND_ALPHA = 4
-_FACE_BYTES = {"rgb": 3.0, "nv12": 1.5, "p010": 3.0}  # a frame pixel
+CV2_COLOUR = Colour("bt601")  # the one that OpenCV's NV12 conversion knows: peers do the same work
+_FRAME_BYTES = {"rgb": 3.0, "nv12": 1.5, "p010": 3.0}  # a pixel of the frame
 _DISTINCT = 4  # pictures made; more are repetitions, which no cache knows
 _WAVES = 6
 
@@ -49,17 +49,22 @@ class Case:
     traffic: int = 0
     arithmetic: int = 0
     products: int = 0
+    level: float = 255.0
 
     def call(self, impl: str = "auto") -> Any:
         """Runs the operation on these very arguments; `paste` writes into them."""
         return function(self.operation)(*self.arguments, impl=impl, **self.named)
 
+    def fresh(self) -> Case:
+        """The same on copies of the frames, for a call that writes into them."""
+        return replace(self, arguments=tuple(v.clone() if isinstance(v, Planes) else v for v in self.arguments))
+
     def results(self, impl: str) -> tuple[Tensor, ...]:
-        """What a call gives on a fresh copy of what it writes: one or several tensors."""
-        arguments = tuple(value.clone() if isinstance(value, Planes) else value for value in self.arguments)
-        result = function(self.operation)(*arguments, impl=impl, **self.named)
+        """What a call gives, or leaves in fresh frames: one or several tensors."""
+        copy = self.fresh()
+        result = copy.call(impl)
         if result is None:
-            return tuple(arguments[0].data)
+            return tuple(copy.arguments[0].data)
         return result if isinstance(result, tuple) else (result,)
 
 
@@ -87,7 +92,7 @@ def warp(
     matrix = placed(size, pixels, frame, batch)
     options = {"channels_last": True} if channels_last else {}
     taps = math.ceil(pixels / size - 1e-3) ** 2
-    read = 12.0 if layout == "float" else _FACE_BYTES[layout]
+    read = 12.0 if layout == "float" else _FRAME_BYTES[layout]
     return Case(
         "warp",
         f"{size} px of a {pixels:g} px face, {layout} {frame[1]}x{frame[0]}{', channels last' * channels_last}",
@@ -98,6 +103,7 @@ def warp(
         {"dtype": dtype, "mean": 0.5, "std": 0.5, **options},
         traffic=round(batch * (read * pixels**2 + 3 * dtype.itemsize * size**2)),
         arithmetic=batch * size**2 * (taps * (10 + 3 * 6) + 18 + 6),  # position and weights, 3 lerps a tap; YUV; mean
+        level=127.5,  # std is one half
     )
 
 
@@ -119,7 +125,7 @@ def augment(
     index = torch.randint(held, (batch,), generator=torch.Generator().manual_seed(1)).to(device)
     options: dict[str, Any] = {} if dtype == torch.float32 else {"dtype": dtype}
     if realign:
-        options["jitter"] = Jitter(realign=True)  # type: ignore[call-arg]
+        options["jitter"] = GAN_2018
     taps = max(1, math.ceil(stored * COVERAGE / size / 1.25)) ** 2
     return Case(
         "augment",
@@ -158,8 +164,9 @@ def paste(
         batch,
         device,
         (dst, face, alpha, matrix.to(device) if resident else matrix),
-        traffic=round(batch * (2 * _FACE_BYTES[layout] * pixels**2 + 4 * dtype.itemsize * size**2)),
+        traffic=round(batch * (2 * _FRAME_BYTES[layout] * pixels**2 + 4 * dtype.itemsize * size**2)),
         arithmetic=round(batch * pixels**2 * 1.5 * (10 + 4 * 6 + 8)),
+        level=1 / 256 if layout == "p010" else 1.0,
     )
 
 
@@ -215,15 +222,15 @@ def sharpen(
     device: torch.device | str = "cpu",
     *,
     method: str = "unsharp",
-    radius: float = 2.0,
-    amount: float = 0.5,
+    radius: int = 3,
+    amount: float = 1.5,
     dtype: torch.dtype = torch.float32,
 ) -> Case:
     device = torch.device(device)
-    width = 2 * math.ceil(3 * radius) + 1
+    width = 2 * radius + 1
     return Case(
         "sharpen",
-        f"{size} px, {method}, radius {radius:g}",
+        f"{size} px, {method}, radius {radius}",
         size,
         batch,
         device,
@@ -327,7 +334,7 @@ def frames(layout: str, count: int, height: int, width: int, device: torch.devic
         levels, dtype = (1023.0, torch.int32) if ten_bits else (255.0, torch.uint8)
         codes = [(plane * levels).to(dtype) for plane in (luma, chroma)]
         planes = tuple((code << 6).to(torch.uint16) if ten_bits else code for code in codes)  # type: ignore[assignment]
-    return Planes(layout, tuple(_repeated(plane, count).contiguous().to(device) for plane in planes))  # type: ignore[arg-type]
+    return Planes(layout, tuple(_repeated(p, count).contiguous().to(device) for p in planes), CV2_COLOUR)  # type: ignore[arg-type]
 
 
 def placed(size: int, pixels: float, frame: tuple[int, int], count: int) -> Tensor:
