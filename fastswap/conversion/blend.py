@@ -30,17 +30,18 @@ def joined(
 ) -> tuple[Tensor, Tensor]:
     """The picture to paste, [N, 3, s, s], and the alpha to paste it with, [N, 1, s, s].
 
-    none: the swapped face, and a ramp of `feather` px. pyramid: the seam lies in the middle of that ramp, where the
-    swapped face's detail gives way to the frame's. Tone changes over about a quarter of the square: inside of the seam
-    as far as that reaches; outside of it the pasted picture is the frame's own but for its tone, and fades to it over
-    the outer half of the ramp. poisson: the swapped face's differences between pixels count by the same ramp as of
-    none, by which it is pasted then. Not by the mask: where its edge lies in hair on one side and on skin on the other,
-    the step there would be the face's, and its dark colour run into the face's light one on both sides.
+    The alpha is a ramp of `feather` px for every blend. none: the swapped face as it is. pyramid: mixed by that ramp at
+    every scale, so that tone changes over about a quarter of the square: far inside of the ramp, where the swapped face
+    is pasted whole, and outwards as far as the ramp lets it be seen. A seam within the ramp and a steeper one to paste
+    by was tried: more of the frame is replaced by its own resampled picture, a smear beside the jaw at 64 px. poisson:
+    the swapped face's differences between pixels count by the ramp. Not by the mask: where its edge lies in hair on one
+    side and on skin on the other, the step there would be the face's, and its dark colour run into the face's light one
+    on both sides.
     """
-    if blend != "pyramid":
-        alpha = soft_mask(mask, erode, feather, impl=impl)
-        return (blend_poisson(colour, target, alpha, impl=impl) if blend == "poisson" else colour), alpha
-    seam = soft_mask(mask, erode + feather / 2, feather / 4, impl=impl)
-    levels = min(max(round(math.log2(colour.shape[-1])) - 3, 1), MAX_LEVELS)  # tone over 2^(levels + 1) px
-    picture = blend_pyramid(colour, target, seam, levels, impl=impl)
-    return picture, soft_mask(mask, erode, feather / 2, impl=impl)
+    alpha = soft_mask(mask, erode, feather, impl=impl)
+    if blend == "pyramid":
+        levels = min(max(round(math.log2(colour.shape[-1])) - 3, 1), MAX_LEVELS)  # tone over 2^(levels + 1) px
+        colour = blend_pyramid(colour, target, alpha, levels, impl=impl)
+    elif blend == "poisson":
+        colour = blend_poisson(colour, target, alpha, impl=impl)
+    return colour, alpha

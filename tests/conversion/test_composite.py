@@ -130,6 +130,36 @@ def test_a_poisson_blend_takes_the_faces_detail_and_not_its_light(impl: str) -> 
     assert difference(planes, before).max() > 45
 
 
+@pytest.mark.parametrize("impl", ["numba", "reference"])
+def test_a_pyramid_blend_widens_the_change_of_tone_and_keeps_detail(impl: str) -> None:
+    """A flat face, brighter than the frame, with a fine pattern: along a row through its middle."""
+
+    def patterned(faces: Tensor) -> tuple[Tensor, Tensor]:
+        line = torch.arange(SIZE)
+        pattern = torch.where((line + line[:, None]) % 2 == 0, 0.72, 0.68)
+        oval = ((line - 47.5) ** 2 + (line[:, None] - 47.5) ** 2 < 40**2).float()
+        return pattern.expand_as(faces).contiguous(), oval.expand(len(faces), 1, -1, -1)
+
+    def profile(blend: Blend) -> tuple[Tensor, Tensor]:
+        planes = frames("rgb", 1, 200, 200)
+        planes.data[0].fill_(100)
+        points = landmarks(40, 40, 120)  # a pixel of the face is one of the frame
+        settings = CompositeSettings(SIZE, 0.8, colour="none", feather=0.05, blend=blend, impl=impl)
+        composite(planes, align(points), points, torch.tensor([0]), patterned, settings)
+        rows = planes.data[0][0, 90:110, 52:100, 0].float()  # from outside of the face to its middle
+        return rows.mean(0), rows.std(0)
+
+    def width(tone: Tensor) -> int:
+        share = (tone - 100) / (0.7 * 255 - 100)
+        return int(((share > 0.1) & (share < 0.9)).sum())
+
+    tone, detail = profile("none")
+    wide, kept = profile("pyramid")
+    assert width(wide) > 2 * width(tone)
+    assert kept[12:].min() > 0.9 * detail[12:].min()
+    assert wide.diff().abs().max() < 0.6 * tone.diff().abs().max()
+
+
 @pytest.mark.parametrize("blend", BLENDS)
 def test_every_blend_ends_at_the_mask_and_without_a_step(blend: Blend) -> None:
     def disc(faces: Tensor) -> tuple[Tensor, Tensor]:
