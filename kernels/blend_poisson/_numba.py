@@ -1,23 +1,26 @@
-"""Poisson blending on the CPU: a sine transform along the rows, tridiagonal equations down the columns.
+"""Poisson blending on the CPU: every second row eliminated, a sine transform along the rows, and equations down them.
 
-After a transform along x alone the equation falls apart into one for each wave k, down the columns:
+With T the tridiagonal matrix (1, -4, 1) the equation of row y is c[y - 1] + T c[y] + c[y + 1] = r[y]. The rows above and
+below, less T times this one, leave an equation of every second row alone (one step of cyclic reduction):
 
-    c[y - 1] + (l_k - 2) c[y] + c[y + 1] = r[y],
+    c[y - 2] + (2 - T^2) c[y] + c[y + 2] = r[y - 1] - T r[y] + r[y + 1].
 
-which elimination solves in two passes over the plane, all k side by side in one vector (Thomas; its pivots depend on
-the size only). This needs two products a channel where transforms both ways need four. Waves of odd number are even
-about the middle and the others odd, so that folding each row about its middle halves both products:
+The sine waves are T's eigenvectors too, with l_k - 2. So a transform along x, a product with a fixed matrix, turns that
+into one tridiagonal equation for each wave, solved in two passes down the columns, all waves side by side in a vector
+(Thomas; the pivots depend on the size only). The rows between follow from T c[y] = r[y] - c[y - 1] - c[y + 1], where the
+inverse of T is a short filter: it falls by 3.7 a pixel. (Hockney: A Fast Direct Solution of Poisson's Equation Using
+Fourier Analysis, Journal of the ACM 12(1), 1965, does all of this with a Fourier transform.)
 
-    510 x 255 by 255 x 255, eight times... of a face of 512 px: 0.8 GFLOP, in float32, by torch's matrix product.
-
-Lengths such as 511 = 7 x 73 (a 512 px face), 255 or 127 are what fast Fourier transforms are slow at: the transform of
-510 rows of 1022 numbers costs more than the folded products. Multigrid needs n + 1 even at each level, which no usual
-size has. Both were measured: see the journal. The products obey torch.set_num_threads, the rest is one thread.
+Waves of odd number are even about the middle, the others odd: rows folded about their middle halve the products. Left
+are 0.4 GFLOP for a face of 512 px, in float32, by torch's matrix product, where transforms of all rows both ways take
+3.2. A fast Fourier transform would be no gain: it is slow at lengths such as 511 = 7 x 73 and 127, which is what pictures
+of 512 and 128 px have. Products take 5 of 7 ms, and obey torch.set_num_threads; all the rest is one thread.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 
 import numpy as np
 import torch
@@ -27,6 +30,9 @@ from torch import Tensor
 from fastswap.kernels.blend_poisson.reference import TIE, eigenvalues, sine_matrix
 
 F = np.float32
+REACH = 10  # px of the filter that is T's inverse: what is left out is 2e-6 of it
+_FALL = 2 - math.sqrt(3)
+INVERSE = np.array([-(_FALL**d) / (2 * math.sqrt(3)) for d in range(REACH + 1)], F)
 _jit = njit(nogil=True, fastmath=True, cache=True)
 
 
@@ -39,11 +45,10 @@ def _wanted(face_p, face_q, target_p, target_q, weight, mixed):
 
 
 @_jit
-def _source(face, target, mask, mixed, odd, even):  # float32 [s, s] x3 -> [n, (n + 1) // 2], [n, n // 2]
-    """The right side, each row folded: sums of pixels that mirror each other for the odd waves, differences for the even."""
+def _source(face, target, mask, mixed, r):  # float32 [s, s] each; r: the right side, and zeros on the border
     size = mask.shape[0]
-    n, half = size - 2, (size - 2) // 2
-    above, across, row = np.zeros(size, F), np.empty(size, F), np.empty(size, F)
+    above, across = np.zeros(size, F), np.empty(size, F)
+    r[0], r[size - 1], r[:, 0], r[:, size - 1] = F(0), F(0), F(0), F(0)
     for y in range(size - 1):
         for x in range(size - 1):
             weight = min(mask[y, x], mask[y, x + 1])
@@ -51,44 +56,75 @@ def _source(face, target, mask, mixed, odd, even):  # float32 [s, s] x3 -> [n, (
         for x in range(1, size - 1):
             weight = min(mask[y, x], mask[y + 1, x])
             below = _wanted(face[y, x], face[y + 1, x], target[y, x], target[y + 1, x], weight, mixed)
-            row[x] = across[x] - across[x - 1] + below - above[x]
+            if y > 0:
+                r[y, x] = across[x] - across[x - 1] + below - above[x]
             above[x] = below
-        if y > 0:
-            for x in range(half):
-                odd[y - 1, x] = row[1 + x] + row[n - x]
-            for x in range(half):
-                even[y - 1, x] = row[1 + x] - row[n - x]
-            if n % 2:
-                odd[y - 1, half] = row[1 + half]
 
 
 @_jit
-def _solve_columns(waves, pivots):  # float32 [n, m] each, in place
+def _fold(r, odd, even):  # [s, s] -> [m, (n + 1) // 2], [m, n // 2]: n = s - 2, and m = n // 2 rows remain
+    """The right sides of the rows that remain, 2, 4, ..: sums of pixels that mirror each other, and differences."""
+    n, half = r.shape[0] - 2, (r.shape[0] - 2) // 2
+    row = np.empty(n + 2, F)
+    for i in range(n // 2):
+        y = 2 * i + 2
+        next_one = F(1 if y < n else 0)  # below the last row is the border, whose equation there is none of
+        for x in range(1, n + 1):
+            row[x] = r[y - 1, x] + F(4) * r[y, x] - r[y, x - 1] - r[y, x + 1] + next_one * r[y + 1, x]
+        for x in range(half):
+            odd[i, x] = row[1 + x] + row[n - x]
+        for x in range(half):
+            even[i, x] = row[1 + x] - row[n - x]
+        if n % 2:
+            odd[i, half] = row[1 + half]
+
+
+@_jit
+def _solve_columns(waves, pivots):  # float32 [m, k] each, in place
     rows, columns = waves.shape
-    for k in range(columns):
-        waves[0, k] *= pivots[0, k]
-    for y in range(1, rows):
+    for y in range(rows):
         for k in range(columns):
-            waves[y, k] = (waves[y, k] - waves[y - 1, k]) * pivots[y, k]
+            waves[y, k] = (waves[y, k] - (waves[y - 1, k] if y > 0 else F(0))) * pivots[y, k]
     for y in range(rows - 2, -1, -1):
         for k in range(columns):
             waves[y, k] -= pivots[y, k] * waves[y + 1, k]
 
 
 @_jit
-def _finish(odd, even, target, out):  # the correction folded, float32 [s, s] x2
-    size = target.shape[0]
-    n, half = size - 2, (size - 2) // 2
-    for y in range(size):
-        for x in range(size):
-            out[y, x] = min(max(target[y, x], F(0)), F(1))
-    for y in range(1, size - 1):
+def _unfold(odd, even, r):
+    """Rows 2, 4, .. of the right side become those of the correction."""
+    n, half = r.shape[0] - 2, (r.shape[0] - 2) // 2
+    for i in range(n // 2):
+        y = 2 * i + 2
         for x in range(half):
-            out[y, 1 + x] = min(max(target[y, 1 + x] + (odd[y - 1, x] + even[y - 1, x]), F(0)), F(1))
+            r[y, 1 + x] = odd[i, x] + even[i, x]
         for x in range(half):
-            out[y, n - x] = min(max(target[y, n - x] + (odd[y - 1, x] - even[y - 1, x]), F(0)), F(1))
+            r[y, n - x] = odd[i, x] - even[i, x]
         if n % 2:
-            out[y, 1 + half] = min(max(target[y, 1 + half] + odd[y - 1, half], F(0)), F(1))
+            r[y, 1 + half] = odd[i, half]
+
+
+@_jit
+def _finish(r, target, out):  # [s, s] each
+    """Rows 1, 3, .. of the correction from their neighbours, and all of it onto the target."""
+    size = r.shape[0]
+    right, c = np.empty(size + 2 * REACH, F), np.zeros(size, F)  # a row of right sides, with what mirrors it
+    for y in range(size):
+        if y % 2 and y < size - 1:
+            for x in range(size):
+                right[REACH + x] = r[y, x] - r[y - 1, x] - r[y + 1, x]
+            for d in range(1, REACH + 1):  # odd about both borders, where the correction is zero
+                right[REACH - d] = -right[REACH + d]
+                right[REACH + size - 1 + d] = -right[REACH + size - 1 - d]
+            for x in range(1, size - 1):
+                total = INVERSE[0] * right[REACH + x]
+                for d in range(1, REACH + 1):
+                    total += INVERSE[d] * (right[REACH + x - d] + right[REACH + x + d])
+                c[x] = total
+        else:
+            c[:] = r[y]
+        for x in range(size):
+            out[y, x] = min(max(target[y, x] + c[x], F(0)), F(1))
 
 
 def blend_poisson(face: Tensor, target: Tensor, mask: Tensor, mode: str) -> Tensor:  # [N, 3, s, s] x2, [N, 1, s, s]
@@ -98,29 +134,34 @@ def blend_poisson(face: Tensor, target: Tensor, mask: Tensor, mode: str) -> Tens
     if size < 3:
         return target.clamp(0, 1).contiguous()
     out = torch.empty_like(faces)
+    right_side = np.empty((size, size), np.float32)
     tables = _tables(size - 2)
-    right_sides = [torch.empty(size - 2, len(waves)) for waves, _ in tables]
-    transformed = [torch.empty_like(right_side) for right_side in right_sides]
+    folded = [torch.empty(len(pivots), len(sines)) for sines, pivots in tables]
+    waves = [torch.empty_like(x) for x in folded]
     for i in range(len(faces)):
         for c in range(3):
             plane = (faces[i, c].numpy(), targets[i, c].numpy(), masks[i, 0].numpy())
-            _source(*plane, mode == "mixed", *(x.numpy() for x in right_sides))
-            for (waves, pivots), x, k in zip(tables, right_sides, transformed, strict=True):
-                torch.mm(x, waves, out=k)
+            _source(*plane, mode == "mixed", right_side)
+            _fold(right_side, *(x.numpy() for x in folded))
+            for (sines, pivots), x, k in zip(tables, folded, waves, strict=True):
+                torch.mm(x, sines, out=k)
                 _solve_columns(k.numpy(), pivots.numpy())
-                torch.mm(k, waves.mT, out=x)
-            _finish(*(x.numpy() for x in right_sides), plane[1], out[i, c].numpy())
+                torch.mm(k, sines.mT, out=x)
+            _unfold(*(x.numpy() for x in folded), right_side)
+            _finish(right_side, plane[1], out[i, c].numpy())
     return out.to(face.dtype)
 
 
 @functools.lru_cache(maxsize=4)
 def _tables(n: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Of the odd and of the even waves: the sines that fold and unfold, [half, waves], and the pivots, [n, waves]."""
-    pivots = torch.empty(n, n, dtype=torch.float64)
-    diagonal = eigenvalues(n) - 2
-    pivots[0] = 1 / diagonal
-    for y in range(1, n):
-        pivots[y] = 1 / (diagonal - pivots[y - 1])
+    """Of the odd and of the even waves: the sines that fold and unfold, [half, waves], and the pivots, [m, waves]."""
+    of_t = eigenvalues(n) - 2
+    diagonal = (2 - of_t**2).repeat(n // 2, 1)
+    if n % 2 == 0:
+        diagonal[-1] -= 1  # the last row that remains has one neighbour to be rid of, not two
+    pivots = torch.empty_like(diagonal)
+    for y in range(n // 2):
+        pivots[y] = 1 / (diagonal[y] - (pivots[y - 1] if y else 0))
     sines = sine_matrix(n)
 
     def of(first: int, rows: int) -> tuple[Tensor, Tensor]:
