@@ -1,5 +1,5 @@
-"""The gradient of `warp` on the CPU: each tap's share goes back to its four pixels, row by row of the crops, in one fixed
-order. Places and weights of a row come from the loop of the forward pass; the scatter itself cannot be vectorised.
+"""The gradient of `warp` on the CPU: each tap's share goes back to its four pixels, row by row of the crops, in one
+fixed order. Places and weights of a row come from the loop of the forward pass; the scatter cannot be vectorised.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """The gradient of `warp` on a GPU, in Triton: the tiles of the forward pass, each pixel's gradient added to the four
 pixels of each of its taps.
 
-Bytes a pixel and channel at scale 1: the gradient's 2 or 4 once, and 4 x 8 of read-modify-write in the second cache: four
-atomic additions, which bind the kernel. They add up in float32 in an order that changes from run to run; gathering, which
-would not, needs for every source pixel the crops that reach it, and border pixels collect all that lies outside.
+Bytes a pixel and channel at scale 1: the gradient's 2 or 4 once, and 4 x 8 of read-modify-write in the second cache:
+four atomic additions, which should bind the kernel. They add up in float32 in an order that changes from run to run;
+gathering, which would not, needs for every source pixel all the crops that reach it, and border pixels collect whatever
+lies outside.
 """
 
 from __future__ import annotations
