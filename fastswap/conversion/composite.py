@@ -1,4 +1,4 @@
-"""One face swapped in a frame: colour, mask, blend, paste. Everything but the paste happens on the aligned square."""
+"""One face swapped in a frame: colour, sharpness, mask, blend, paste; all but the paste on the aligned square."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from torch import Tensor
 
 from fastswap.conversion.blend import Blend, joined
 from fastswap.faces import invert, mesh_mask, pixel_matrix
-from fastswap.ops import Planes, match_colour, paste, warp
+from fastswap.ops import Planes, match_colour, paste, sharpen, warp
 
 Generate = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Aligned faces of A, float [N, 3, s, s] in 0..1 -> B performing them: colour [N, 3, t, t] and mask [N, 1, t, t],
 0..1."""
 
 MaskSource = Literal["predicted", "mesh"]
+SHARPEN_RADIUS = 0.01
+"""Of the square's side: 1 px of 96, 3 px of 256, about as wide as what a network of that size leaves soft."""
 
 
 @dataclass(frozen=True)
 class CompositeSettings:
     """size_in: of the faces given to the generator; coverage: the central share of the aligned face that it sees;
     colour: "none" or a method of `match_colour`; erode and feather: in shares of the square's side; blend: see
-    `joined`; impl: of every operation."""
+    `joined`; sharpen: "none" or a method of `sharpen`; impl: of every operation."""
 
     size_in: int
     coverage: float
@@ -32,6 +34,7 @@ class CompositeSettings:
     erode: float = 0.0
     feather: float = 0.09
     blend: Blend = "none"
+    sharpen: str = "none"
     impl: str = "auto"
 
 
@@ -59,6 +62,8 @@ def composite(
         mask = mesh_mask(landmarks, matrix, size).to(mask)
     if settings.colour != "none":
         colour = match_colour(colour, faces, mask, settings.colour, impl=impl)
+    if settings.sharpen != "none":
+        colour = sharpen(colour, settings.sharpen, radius=max(round(SHARPEN_RADIUS * size), 1), impl=impl)
     erode, feather = settings.erode * size, settings.feather * size
     colour, alpha = joined(colour, faces, mask, settings.blend, erode, feather, impl)
     paste(planes, colour, alpha, invert(matrix), frame=frame, impl=impl)

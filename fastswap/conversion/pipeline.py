@@ -23,7 +23,8 @@ from fastswap.faceset import FaceSet
 from fastswap.faceset.format import META_NAME
 from fastswap.faceset.scan import ScanSettings, describe_source, meta_of, scan
 from fastswap.models import TrainedModel
-from fastswap.ops.match_colour import METHODS
+from fastswap.ops.match_colour import METHODS as COLOURS
+from fastswap.ops.sharpen import METHODS as SHARPENINGS
 from fastswap.progress import bar
 from fastswap.video import Video, VideoWriter, open_video, write_video
 
@@ -38,8 +39,8 @@ _SCAN_SIZE = 128
 class ConvertSettings:
     """faces: the alignments of the input (None: the model's own side-A face set where it is of this very file, else
     found anew); person: who of the input is replaced (None: the one trained on, or the most frequent); colour: "none"
-    or a method of `match_colour`; blend: see `joined`; smooth: the alignments over time; codec and
-    quality: see `write_video`."""
+    or a method of `match_colour`; blend: see `joined`; sharpen: "none" or a method of `sharpen`; smooth: the
+    alignments over time; codec and quality: see `write_video`."""
 
     input: Path
     model: Path
@@ -51,6 +52,7 @@ class ConvertSettings:
     erode: float = 0.0
     feather: float = 0.09
     blend: Blend = "none"
+    sharpen: str = "none"
     smooth: bool = False
     device: str = "auto"
     impl: str = "auto"
@@ -75,14 +77,16 @@ def convert(settings: ConvertSettings, *, quiet: bool = False) -> ConvertSummary
     """Replaces the faces of one person in `settings.input` and writes `settings.output`, which exists only once it is
     whole.
 
-    Raises InputError for an input, model or face set that cannot be used, UsageError for an unknown colour method or
-    blend.
+    Raises InputError for an input, model or face set that cannot be used, UsageError for an unknown colour method,
+    blend or sharpening.
     """
-    methods = ("none", *METHODS)
-    if settings.colour not in methods:
-        raise UsageError(f"-c {settings.colour}: choose one of {', '.join(methods)}")
-    if settings.blend not in BLENDS:
-        raise UsageError(f"--blend {settings.blend}: choose one of {', '.join(BLENDS)}")
+    for option, value, known in (
+        ("-c", settings.colour, ("none", *COLOURS)),
+        ("--blend", settings.blend, BLENDS),
+        ("--sharpen", settings.sharpen, ("none", *SHARPENINGS)),
+    ):
+        if value not in known:
+            raise UsageError(f"{option} {value}: choose one of {', '.join(known)}")
     settings = replace(settings, device=resolve_device(settings.device))
     model = TrainedModel.open(settings.model, settings.device)
     with (
@@ -139,6 +143,7 @@ def composite_settings(settings: ConvertSettings, model: TrainedModel) -> Compos
         erode=settings.erode,
         feather=settings.feather,
         blend=settings.blend,
+        sharpen=settings.sharpen,
         impl=settings.impl,
     )
 

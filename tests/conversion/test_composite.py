@@ -160,6 +160,35 @@ def test_a_pyramid_blend_widens_the_change_of_tone_and_keeps_detail(impl: str) -
     assert wide.diff().abs().max() < 0.6 * tone.diff().abs().max()
 
 
+@pytest.mark.parametrize("impl", ["numba", "reference"])
+def test_sharpening_strengthens_the_swaps_detail_and_stays_inside_of_it(impl: str) -> None:
+    """A pattern of four pixels: every method makes it stronger, and leaves alone what `none` leaves alone."""
+
+    def soft(faces: Tensor) -> tuple[Tensor, Tensor]:
+        wave = 0.5 + 0.15 * torch.sin((torch.arange(SIZE) + 0.5) * torch.pi / 2)
+        return wave.expand_as(faces).contiguous(), torch.ones_like(faces[:, :1])
+
+    def pasted(method: str) -> Planes:
+        planes = frames("rgb", 1, 200, 200)
+        points = landmarks(40, 40, 120)  # a pixel of the face is one of the frame
+        settings = CompositeSettings(SIZE, 0.8, colour="none", sharpen=method, impl=impl)
+        composite(planes, align(points), points, torch.tensor([0]), soft, settings)
+        return planes
+
+    untouched = frames("rgb", 1, 200, 200)
+    plain = pasted("none")
+    outside = torch.ones(200, 200, dtype=torch.bool)
+    outside[52:149, 52:149] = False  # the 0.8 of the aligned square that is pasted
+    assert not difference(plain, untouched)[0][outside].any()
+    contrast = {"none": float(plain.data[0][0, 90:110, 90:110].float().std())}
+    for method in ("unsharp", "box", "gaussian"):
+        sharp = pasted(method)
+        contrast[method] = float(sharp.data[0][0, 90:110, 90:110].float().std())
+        assert not difference(sharp, untouched)[0][outside].any()
+    assert contrast["none"] < contrast["unsharp"] < contrast["box"]
+    assert 1.1 * contrast["none"] < contrast["gaussian"] < contrast["box"]
+
+
 @pytest.mark.parametrize("blend", BLENDS)
 def test_every_blend_ends_at_the_mask_and_without_a_step(blend: Blend) -> None:
     def disc(faces: Tensor) -> tuple[Tensor, Tensor]:
