@@ -150,6 +150,8 @@ class Convert(Verb):
     """Width of the mask's soft edge, as a share of the aligned square."""
     blend: Literal["none", "pyramid", "poisson"] = "none"
     """How the face is joined to what is round it: faded in, at every scale, or by its gradients."""
+    sharpen: Literal["none", "unsharp", "box", "gaussian"] = "none"
+    """Sharpen the swap; unsharp leaves grain alone."""
     smooth: bool = False
     """Smooth the face's place over time, so that a still head does not tremble."""
     codec: str = "auto"
@@ -175,6 +177,7 @@ class Convert(Verb):
             erode=self.erode,
             feather=self.feather,
             blend=self.blend,
+            sharpen=self.sharpen,
             smooth=self.smooth,
             device=self.device,
             impl=self.impl,
