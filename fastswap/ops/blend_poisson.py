@@ -35,10 +35,12 @@ def blend_poisson(
     level) count as equal: rounding does not choose.
 
     The edge that is held fast is the *square's*, as in `cv2.seamlessClone`: outside of the mask the target keeps its
-    differences, not its colours, and half of the discord at the mask's edge goes outwards, fading towards the border.
-    Whoever pastes the result takes an alpha that covers more than the mask and ends on the border (see
-    `conversion.composite`). What the face's pixels are where the mask is 0 does not matter. A square of fewer than
-    3 pixels is all border.
+    differences, not its colours. What face and target disagree about at the mask's edge is shared by both sides of it
+    and fades towards the border. So a mask whose edge lies on skin in one picture and in hair in the other tints both
+    sides: give it a wide ramp, `soft_mask`'s alpha, and paste the result by that same alpha, which leaves the
+    surroundings alone (as `fastswap.conversion` does). Keep it clear of the square's border, where all must be the
+    target. What the face's pixels are where the mask is 0 does not matter. A square of fewer than 3 pixels a side is
+    all border. The mixed mode is for glass and smoke: through a face, the target's features show.
 
     float16, bfloat16 and float32 are computed in float32 (products in float16 on a GPU, within half a level of 255);
     float64 is kept by the reference only.
