@@ -1,7 +1,7 @@
 """Colour match on the CPU, one core, a pixel's colours read once for the statistics and once for the result.
 
 Pixels go in chunks of CHUNK: three rows of colours and one of weights stay in the first-level cache while they are
-converted, summed, and summed again about the chunk's own mean in float32, all of it in SIMD. Chunks are merged in float64
+converted, summed, and summed again about the chunk's own mean in float32, all of it in SIMD. They are merged in float64
 (Chan, Golub, LeVeque: "Updating formulae and a pairwise algorithm for computing sample variances", 1979), so that a
 small deviation on a large mean keeps its digits. Chunks outside of the mask are not looked at. CIELAB is not stored: to
 convert the face again costs less (0.9 ns a pixel) than the memory.
@@ -17,30 +17,27 @@ from numba import njit
 from torch import Tensor
 
 from fastswap.kernels.lab._numba import lab_from_rgb, rgb_from_lab
-from fastswap.kernels.match_colour.reference import BINS, LEAST, LEAST_DEVIATION, LEAST_WEIGHT, MAX_GAIN
+from fastswap.kernels.match_colour._numba_histogram import match
+from fastswap.kernels.match_colour.reference import LEAST, LEAST_DEVIATION, LEAST_WEIGHT, MAX_GAIN
 
 F = np.float32
 CHUNK = 1024  # px: 16 KB of rows
 SWEEPS = 6  # of Jacobi's rotations; 3x3 matrices are diagonal to float64's last digits after five
 _jit = njit(nogil=True, fastmath=True, cache=True)
-_inline = njit(inline="always", fastmath=True)
 
 
 # Moments: [weight, three means, six sums of products about them: 00 01 02 11 12 22]
 
 
 @_jit
-def _add_chunk(x, y, z, mask, moments):  # float32 [CHUNK or less] each
+def _add_chunk(x, y, z, mask, total, moments):  # float32 [CHUNK or less] each; the mask's sum, above 0
     """Merges the chunk's moments into `moments`."""
-    total, sx, sy, sz = F(0), F(0), F(0), F(0)
+    sx, sy, sz = F(0), F(0), F(0)
     for i in range(mask.shape[0]):
         m = mask[i]
-        total += m
         sx += m * x[i]
         sy += m * y[i]
         sz += m * z[i]
-    if total <= 0:
-        return
     mx, my, mz = sx / total, sy / total, sz / total
     xx, xy, xz, yy, yz, zz = F(0), F(0), F(0), F(0), F(0), F(0)
     for i in range(mask.shape[0]):
@@ -65,11 +62,21 @@ def _add_chunk(x, y, z, mask, moments):  # float32 [CHUNK or less] each
 
 
 @_jit
+def _weight(mask):
+    total = F(0)
+    for i in range(mask.shape[0]):
+        total += mask[i]
+    return total
+
+
+@_jit
 def _rgb_moments(rgb, mask, moments):  # float32 [3, P], [P]; float64 [10], overwritten
     moments[:] = 0
     for begin in range(0, mask.shape[0], CHUNK):
         end = min(begin + CHUNK, mask.shape[0])
-        _add_chunk(rgb[0, begin:end], rgb[1, begin:end], rgb[2, begin:end], mask[begin:end], moments)
+        total = _weight(mask[begin:end])
+        if total > 0:
+            _add_chunk(rgb[0, begin:end], rgb[1, begin:end], rgb[2, begin:end], mask[begin:end], total, moments)
 
 
 @_jit
@@ -77,13 +84,17 @@ def _lab_moments(rgb, mask, row, moments):  # row: float32 [3, CHUNK], scratch
     moments[:] = 0
     for begin in range(0, mask.shape[0], CHUNK):
         end = min(begin + CHUNK, mask.shape[0])
-        r, g, b, m = rgb[0, begin:end], rgb[1, begin:end], rgb[2, begin:end], mask[begin:end]
-        if m.max() <= 0:
-            continue
-        x, y, z = row[0, : end - begin], row[1, : end - begin], row[2, : end - begin]
-        for i in range(end - begin):
-            x[i], y[i], z[i] = lab_from_rgb(r[i], g[i], b[i])
-        _add_chunk(x, y, z, m, moments)
+        total = _weight(mask[begin:end])
+        if total > 0:
+            x, y, z = row[0, : end - begin], row[1, : end - begin], row[2, : end - begin]
+            _to_lab(rgb[0, begin:end], rgb[1, begin:end], rgb[2, begin:end], x, y, z)
+            _add_chunk(x, y, z, mask[begin:end], total, moments)
+
+
+@_jit
+def _to_lab(r, g, b, x, y, z):
+    for i in range(r.shape[0]):
+        x[i], y[i], z[i] = lab_from_rgb(r[i], g[i], b[i])
 
 
 @_jit
@@ -100,16 +111,20 @@ def _reinhard(face, target, mask, out):  # float32 [N, 3, P] x2, [N, P], [N, 3, 
             deviation, wanted = math.sqrt(have[square] / have[0]), math.sqrt(want[square] / want[0])
             gain[c] = min(max((wanted + LEAST) / (deviation + LEAST), 1 / MAX_GAIN), MAX_GAIN)
             offset[c] = want[1 + c] - have[1 + c] * gain[c]
-        _apply_lab(face[n], gain, offset, out[n])
+        _apply_lab(face[n], gain, offset, row, out[n])
 
 
 @_jit
-def _apply_lab(rgb, gain, offset, out):
+def _apply_lab(rgb, gain, offset, row, out):
     k0, k1, k2 = F(gain[0]), F(gain[1]), F(gain[2])
     o0, o1, o2 = F(offset[0]), F(offset[1]), F(offset[2])
-    for i in range(rgb.shape[1]):
-        x, y, z = lab_from_rgb(rgb[0, i], rgb[1, i], rgb[2, i])
-        out[0, i], out[1, i], out[2, i] = rgb_from_lab(x * k0 + o0, y * k1 + o1, z * k2 + o2)
+    for begin in range(0, rgb.shape[1], CHUNK):  # there and back in one loop would need more registers than there are
+        end = min(begin + CHUNK, rgb.shape[1])
+        x, y, z = row[0, : end - begin], row[1, : end - begin], row[2, : end - begin]
+        _to_lab(rgb[0, begin:end], rgb[1, begin:end], rgb[2, begin:end], x, y, z)
+        r, g, b = out[0, begin:end], out[1, begin:end], out[2, begin:end]
+        for i in range(end - begin):
+            r[i], g[i], b[i] = rgb_from_lab(x[i] * k0 + o0, y[i] * k1 + o1, z[i] * k2 + o2)
 
 
 # Monge-Kantorovich: T = L^-T Q^T G^T for A = L L^T, B = G G^T and Q the nearest rotation to G^T L, for then
@@ -190,85 +205,6 @@ def _apply_rgb(rgb, gain, offset, out):
             row[i] = min(max(r[i] * x + g[i] * y + b[i] * z + o, F(0)), F(1))
 
 
-# Histograms
-
-
-@_jit
-def _levels(values, into):
-    for i in range(values.shape[0]):
-        into[i] = np.uint8(min(max(values[i] * F(BINS), F(0)), F(BINS - 1)))
-
-
-@_jit
-def _count(rgb, mask, row, counts):  # float32 [3, P], [P]; uint8 [4, CHUNK], scratch; int64 [3, BINS], overwritten
-    counts[:] = 0
-    for begin in range(0, mask.shape[0], CHUNK):
-        end = min(begin + CHUNK, mask.shape[0])
-        _levels(mask[begin:end], row[3])
-        if row[3, : end - begin].max() == 0:
-            continue
-        for c in range(3):
-            _levels(rgb[c, begin:end], row[c])
-        for i in range(end - begin):
-            steps = row[3, i]
-            for c in range(3):
-                counts[c, row[c, i]] += steps
-
-
-@_jit
-def _shifts(have, want, shift):  # int64 [BINS] x2; float32 [BINS], overwritten: reference._shifts in one walk
-    below, at_left, at_right = 0, 0, 0
-    left, right, last, high = -1, -1, -1, 0  # bins of the target about `below`, and the face's last that held something
-    wanted = 0  # weight of the target's bins before `high`
-    for k in range(BINS):
-        if have[k] == 0:
-            continue
-        middle = 2 * below + have[k]
-        below += have[k]
-        while high < BINS and at_right <= middle:
-            if want[high] > 0:
-                left, at_left = right, at_right
-                right, at_right = high, 2 * wanted + want[high]
-                wanted += want[high]
-            high += 1
-        if right >= 0 and at_right <= middle:
-            left, at_left = right, at_right
-        place = float(right)
-        if left >= 0 and right > left:
-            place = left + (middle - at_left) / (at_right - at_left) * (right - left)
-        shift[k] = (place - k) / BINS
-        for j in range(last + 1, k):  # straight from the bin before, or the same as here below all of them
-            shift[j] = shift[k] if last < 0 else shift[last] + (shift[k] - shift[last]) * F((j - last) / (k - last))
-        last = k
-    for j in range(last + 1, BINS):
-        shift[j] = shift[last]
-
-
-@_jit
-def _apply_shifts(values, shift, out):
-    for i in range(values.shape[0]):
-        place = values[i] * F(BINS) - F(0.5)
-        low = np.int32(min(max(place, F(0)), F(BINS - 2)))
-        part = min(max(place - F(low), F(0)), F(1))
-        moved = shift[low] + part * (shift[low + 1] - shift[low])
-        out[i] = min(max(values[i] + moved, F(0)), F(1))
-
-
-@_jit
-def _histogram(face, target, mask, out):
-    have, want = np.empty((3, BINS), np.int64), np.empty((3, BINS), np.int64)
-    row, shift = np.empty((4, CHUNK), np.uint8), np.empty(BINS, np.float32)
-    for n in range(mask.shape[0]):
-        _count(face[n], mask[n], row, have)
-        if have[0].sum() < LEAST_WEIGHT * (BINS - 1):
-            out[n] = face[n]
-            continue
-        _count(target[n], mask[n], row, want)
-        for c in range(3):
-            _shifts(have[c], want[c], shift)
-            _apply_shifts(face[n, c], shift, out[n, c])
-
-
 def reinhard(face: Tensor, target: Tensor, mask: Tensor) -> Tensor:  # [N, 3, s, s] x2, [N, 1, s, s] -> [N, 3, s, s]
     return _run(_reinhard, face, target, mask)
 
@@ -278,7 +214,7 @@ def covariance(face: Tensor, target: Tensor, mask: Tensor) -> Tensor:  # the sam
 
 
 def histogram(face: Tensor, target: Tensor, mask: Tensor) -> Tensor:  # the same
-    return _run(_histogram, face, target, mask)
+    return _run(match, face, target, mask)
 
 
 def _run(method, face: Tensor, target: Tensor, mask: Tensor) -> Tensor:

@@ -99,7 +99,14 @@ def _rotation(p0, p1, p2, q0, q1, q2):
 
 @triton.jit
 def _turned(p0, q0, p1, q1, p2, q2, c, t):
-    return c * (p0 - t * q0), c * (q0 + t * p0), c * (p1 - t * q1), c * (q1 + t * p1), c * (p2 - t * q2), c * (q2 + t * p2)
+    return (
+        c * (p0 - t * q0),
+        c * (q0 + t * p0),
+        c * (p1 - t * q1),
+        c * (q1 + t * p1),
+        c * (p2 - t * q2),
+        c * (q2 + t * p2),
+    )
 
 
 @triton.jit

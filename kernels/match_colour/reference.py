@@ -1,17 +1,17 @@
 """Colour match in plain PyTorch, one function a method. The statistics are those of the pixels inside the mask.
 
-reinhard    Reinhard, Ashikhmin, Gooch, Shirley: "Color transfer between images" (2001). In a space whose axes are nearly
-            independent each axis of one picture gets the mean and deviation of the other's. The space is CIELAB here.
+reinhard    Reinhard, Ashikhmin, Gooch, Shirley: "Color transfer between images" (2001). In a space whose axes are
+            nearly independent each axis of one picture gets the mean and deviation of the other's: CIELAB here.
 covariance  Pitie, Kokaram: "The linear Monge-Kantorovitch linear colour mapping for example-based colour transfer"
-            (2007). The linear map of least mean displacement that gives one picture the mean and covariance of the other.
-            As it takes the correlation of the channels into account it needs no space whose axes are independent, and the
+            (2007). The linear map that gives one picture the mean and covariance of the other and moves its colours
+            least. As it knows how the channels hang together it needs no space whose axes are independent, and the
             answer is the same in every rotation of the axes: it works on sRGB as encoded, whose steps are about as
-            visible in the dark as in the light, without a cube root a pixel.
-histogram   Each channel, as encoded, gets the distribution of the other's: x -> G^-1(F(x)) with the cumulated weights F of
-            the face and G of the target (Gonzalez, Woods: "Digital image processing", 3.3.2). F and G are known at the
-            centres of the occupied bins, half of the bin's own weight below, and are straight lines between them: levels
-            between the bins stay apart, and a flat face goes to the target's median. Beyond the face's darkest and
-            brightest bin the map is a shift.
+            visible in the dark as in the light, and takes no cube root a pixel.
+histogram   Each channel, as encoded, gets the distribution of the other's: x -> G^-1(F(x)) with the cumulated weights F
+            of the face and G of the target (Gonzalez, Woods: "Digital image processing", 3.3.2). F and G are known at
+            the centres of the occupied bins, where half of the bin's own weight is below, and are straight between:
+            levels between the bins stay apart, and a flat face goes to the target's median. Beyond the face's darkest
+            and brightest bin the map is a shift.
 """
 
 from __future__ import annotations
