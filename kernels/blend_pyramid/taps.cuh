@@ -8,6 +8,8 @@ namespace {
 template <class T> struct alignas(2 * sizeof(T)) Pair {
   T x, y;
 };
+template <int BYTES> struct Word { using type = unsigned; };
+template <> struct Word<8> { using type = unsigned long long; };
 
 // -1 is 1, size is size - 2; for i in -2 .. size + 1
 __device__ __forceinline__ int mirrored(int i, int size) {
@@ -56,7 +58,9 @@ template <class T> __device__ __forceinline__ void write_pair(T* row, int x, int
   if (pairs) {
     Pair<T> a;
     put(&a.x, v[0]), put(&a.y, v[1]);
-    *reinterpret_cast<Pair<T>*>(row + x) = a;
+    typename Word<sizeof a>::type word;  // as a Pair it would be two stores, shared with the other branch
+    memcpy(&word, &a, sizeof a);
+    *reinterpret_cast<decltype(word)*>(row + x) = word;
   } else {
     put(row + x, v[0]);
     if (x + 1 < size) put(row + x + 1, v[1]);
