@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -56,7 +57,7 @@ class Jitter:
 
     def without(self, *, warp: bool = False, flip: bool = False, colour: bool = False) -> Jitter:
         """The same without the grid warp, the mirror or the colour shift, where the flag is True (--no-warp, ...)."""
-        changes: dict[str, float] = {}
+        changes: dict[str, Any] = {}
         if warp:
             changes["grid"] = 0.0
         if flip:

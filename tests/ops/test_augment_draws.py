@@ -11,7 +11,7 @@ import torch
 
 from fastswap.kernels.augment import _numba as fast
 from fastswap.kernels.augment import reference
-from fastswap.ops import Jitter
+from fastswap.ops import GAN_2018, Jitter
 
 # Random123's known answers for philox4x32 with 10 rounds: counter, key, result
 KNOWN = [
@@ -87,3 +87,51 @@ class TestRandomNumbers:
         )
         correlation = torch.corrcoef(table) - torch.eye(len(table), dtype=torch.float64)
         assert correlation.abs().max() < 5 / math.sqrt(20_000)
+
+
+class TestSpreads:
+    def test_the_crop_and_the_grid_spread_as_said(self):
+        drawn = draws(20_000, GAN_2018)
+        plain = draws(20_000, GAN_2018.without(warp=True))
+        assert (drawn.crop - 1).abs().max() <= GAN_2018.crop
+        assert drawn.crop.std() == pytest.approx(GAN_2018.crop / math.sqrt(3), rel=0.02)
+        assert torch.equal(drawn.crop, plain.crop)
+        on_face = (drawn.nodes * drawn.crop[:, None, None, None]).flatten(1)
+        deviations = on_face.std(1) / GAN_2018.grid
+        assert (on_face.std() / GAN_2018.grid) == pytest.approx(math.sqrt(1 + GAN_2018.grid_spread**2 / 3), rel=0.01)
+        assert torch.corrcoef(torch.stack([deviations, drawn.crop]))[0, 1].abs() < 0.04
+
+    def test_a_jitter_without_them_draws_what_it_always_drew(self):
+        drawn = draws(3, seed=7)
+        assert (drawn.crop == 1).all()
+        assert float(drawn.angle[2].rad2deg()) == pytest.approx(-9.878498315811157, abs=1e-9)
+        assert float(drawn.nodes[2, 4, 4, 1]) == pytest.approx(-0.020191568205496342, abs=1e-12)
+
+
+class TestRealign:
+    def test_a_similar_grid_stays_as_it_is(self):
+        line = torch.linspace(-0.5, 0.5, 5, dtype=torch.float64)
+        y, x = torch.meshgrid(line, line, indexing="ij")
+        cos, sin = 1.1 * math.cos(0.2), 1.1 * math.sin(0.2)
+        nodes = torch.stack((cos * x - sin * y - x + 0.03, sin * x + cos * y - y - 0.02), -1)[None]
+        torch.testing.assert_close(reference.realign(nodes), nodes)
+
+    def test_it_is_umeyamas_by_singular_values(self):
+        """The general algorithm of the paper, on the nodes of drawn grids."""
+        line = np.linspace(-0.5, 0.5, 5)
+        place = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)
+        for nodes in draws(20, GAN_2018).nodes:
+            moved = place + nodes.numpy().reshape(-1, 2)
+            middle = moved.mean(0)
+            left, values, right = np.linalg.svd(place.T @ (moved - middle) / 25)
+            sign = np.diag([1.0, np.sign(np.linalg.det(left) * np.linalg.det(right))])
+            rotation = left @ sign @ right
+            scale = np.trace(np.diag(values) @ sign) / (moved - middle).var(0).sum()
+            back = place @ rotation / scale + middle  # the inverse of w = scale * rotation (z - middle)
+            ours = place + reference.realign(nodes[None])[0].numpy().reshape(-1, 2)
+            np.testing.assert_allclose(ours, back, atol=1e-12)
+
+    def test_a_torn_grid_gives_numbers(self):
+        nodes = draws(8, Jitter(grid=1e6)).nodes
+        assert torch.isfinite(reference.realign(nodes)).all()
+        assert torch.isfinite(reference.realign(-nodes / nodes.abs().max())).all()
