@@ -16,6 +16,7 @@ Device = Literal["auto", "cpu", "cuda"]
 _Input = Annotated[Path, tyro.conf.arg(aliases=["-i"], metavar="INPUT")]
 _Output = Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="OUTPUT")]
 _Model = Annotated[Path, tyro.conf.arg(aliases=["-m"], metavar="MODEL")]
+_Colour = Annotated[Literal["none", "reinhard", "covariance", "histogram"], tyro.conf.arg(aliases=["-c"])]
 
 
 @dataclass(kw_only=True)
@@ -140,7 +141,7 @@ class Convert(Verb):
     found)."""
     person: int | None = None
     """Who of the input is replaced (default: the one trained on, or the most frequent)."""
-    colour: Annotated[Literal["none", "reinhard"], tyro.conf.arg(aliases=["-c"])] = "reinhard"
+    colour: _Colour = "reinhard"
     """How the swap takes A's colours."""
     mask: Literal["predicted", "mesh"] = "predicted"
     """What of the aligned face is replaced: what the network predicts, or the mesh's oval."""
@@ -201,7 +202,7 @@ class Evaluate(Verb):
     """Face set of A's video."""
     faces_b: Annotated[Path, tyro.conf.arg(aliases=["-B"], metavar="FACES")]
     """Face set of B's training video."""
-    colour: Annotated[Literal["none", "reinhard"], tyro.conf.arg(aliases=["-c"])] = "reinhard"
+    colour: _Colour = "reinhard"
     """How the controls take A's colours: as in the conversion that is judged."""
     sheet: Path | None = None
     """Also write a picture: input, swap, truth side by side."""
