@@ -2,16 +2,16 @@
 
 reinhard, covariance (match_colour.cu). `moments`: 32 blocks a face read 16 bytes of each plane a thread at once, both
 pictures and the mask; what is outside of the mask is not read. A thread sums its pixels about their own mean and
-merges (Chan, Golub, LeVeque 1979), lanes and warps merge in a fixed order: no atomics. `apply`: the first warp of every
-block merges the face's 32 parts, a lane each, one thread finds the map (covariance: about 1,000 operations, once a block
-where Triton's every warp does them), and the block maps its pixels.
+merges (Chan, Golub, LeVeque 1979), lanes and warps merge in a fixed order: no atomics. `apply`: the first warp of
+every block merges the face's 32 parts, a lane each, one thread finds the map (covariance: about 1,000 operations, once
+a block where Triton's every warp does them), and the block maps its pixels.
 
 histogram (histogram.cu). `count` adds whole numbers in shared memory, in four copies a block; `tables` finds what to
 add to each of 256 levels, a block a face and channel; `remap` looks it up in shared memory.
 
 Bytes a pixel in float32: 28 read, then 12 read and 12 written; half of that in half precision. Operations a pixel:
-reinhard 120 and 24 square roots, then as many; covariance 40 and 20; histogram 6 additions in shared memory, then 3 x 2
-reads of it. So covariance should be bound by memory; reinhard by memory in float32 and by its square roots in half
+reinhard 120 and 24 square roots, then as many; covariance 40 and 20; histogram 6 additions in shared memory, then 3 x
+2 reads of it. So covariance should be bound by memory; reinhard by memory in float32 and by its square roots in half
 precision; histogram's first launch by the additions, where many pixels of a warp meet in a bin.
 """
 

@@ -1,10 +1,10 @@
 """Colour match on the CPU, one core, a pixel's colours read once for the statistics and once for the result.
 
 Pixels go in chunks of CHUNK: three rows of colours and one of weights stay in the first-level cache while they are
-converted, summed, and summed again about the chunk's own mean in float32, all of it in SIMD. They are merged in float64
-(Chan, Golub, LeVeque: "Updating formulae and a pairwise algorithm for computing sample variances", 1979), so that a
-small deviation on a large mean keeps its digits. Chunks outside of the mask are not looked at. CIELAB is not stored: to
-convert the face again costs less (0.9 ns a pixel) than the memory.
+converted, summed, and summed again about the chunk's own mean in float32, all of it in SIMD. They are merged in
+float64 (Chan, Golub, LeVeque: "Updating formulae and a pairwise algorithm for computing sample variances", 1979), so
+that a small deviation on a large mean keeps its digits. Chunks outside of the mask are not looked at. CIELAB is not
+stored: to convert the face again costs less (0.9 ns a pixel) than the memory.
 """
 
 from __future__ import annotations

@@ -1,16 +1,16 @@
 """Colour match on a GPU, in Triton: two launches for reinhard and covariance, three for histogram (a file of its own).
 
 1. `_moments`: PARTS programs a face read both pictures and the mask once, a chunk of BLOCK px at a time, and keep
-   weight, means, and sums of products about the means: of CIELAB in registers (reinhard) or of RGB (covariance). A chunk
-   is summed about its own mean and merged with those before it (Chan, Golub, LeVeque 1979), so that a small deviation on
-   a large mean keeps its digits. What a program found, 19 floats, goes to its own place: no atomics, the same in every
-   run.
-2. `_apply`: every program merges the 32 parts of its face again (2.4 KB from the second cache; a sum over a warp's width
-   is five shuffles), finds gain and offset, and maps its pixels. That saves a launch between the two, which below about
-   16 faces would cost more than this.
+   weight, means, and sums of products about the means: of CIELAB in registers (reinhard) or of RGB (covariance). A
+   chunk is summed about its own mean and merged with those before it (Chan, Golub, LeVeque 1979), so that a small
+   deviation on a large mean keeps its digits. What a program found, 19 floats, goes to its own place: no atomics, the
+   same in every run.
+2. `_apply`: every program merges the 32 parts of its face again (2.4 KB from the second cache; a sum over a warp's
+   width is five shuffles), finds gain and offset, and maps its pixels. That saves a launch between the two, which
+   below about 16 faces would cost more than this.
 
-Bytes a pixel in float32: 28 read by the first, 12 read and 12 written by the second (which needs no mask); half of that
-in half precision. Operations a pixel: reinhard 120, and 12 square roots on the special-function units, for both
+Bytes a pixel in float32: 28 read by the first, 12 read and 12 written by the second (which needs no mask); half of
+that in half precision. Operations a pixel: reinhard 120, and 12 square roots on the special-function units, for both
 conversions there, then 60 + 12 there and back; covariance 40 and 20. So covariance should be bound by memory, reinhard
 in float32 by memory and in half precision by its arithmetic.
 """

@@ -1,18 +1,19 @@
 """Colour match by histograms on a GPU, in Triton: three launches, whole numbers throughout, no atomics.
 
 1. `_count`: six programs, one a channel, for each of PARTS parts of a face. A histogram of 256 bins is a matrix
-   product: the upper four bits of each level as a one-hot column of 16, times the pixel's weight, by the lower four bits
-   as another: [16, px] x [px, 16], on the matrix units where a GPU has them for it (sm_80 on), each warp its own pixels.
-   Weights are whole numbers to 255, exact in float16, and a sum of 65,793 of them is exact in float32: no atomics, so
-   no contention on a flat face, and the same in every run.
+   product: the upper four bits of each level as a one-hot column of 16, times the pixel's weight, by the lower four
+   bits as another: [16, px] x [px, 16], on the matrix units where a GPU has them for it (sm_80 on), each warp its own
+   pixels. Weights are whole numbers to 255, exact in float16, and a sum of 65,793 of them is exact in float32: no
+   atomics, so no contention on a flat face, and the same in every run.
 2. `_tables`: a program a face and channel adds the parts, and finds what to add to each of 256 levels: below every bin
    the cumulated weight, by a search among the target's (nine reads of a table of 2 KB, in cache), straight between.
    Both pictures weigh the same, so that cumulated weights compare as whole numbers, without a division.
 3. `_map`: a pixel takes two neighbours of its channel's table, and what lies between.
 
 Bytes a pixel in float32: 28 read (the mask five times more from the second cache), then 12 read and 12 written; the
-parts are 1 KB a channel each. Operations a pixel: 6 x 32 comparisons and selections for the one-hot rows, an H200's time
-for 30 bytes, and their way through shared memory: they should bind the first launch, reads of a cached table the last.
+parts are 1 KB a channel each. Operations a pixel: 6 x 32 comparisons and selections for the one-hot rows, an H200's
+time for 30 bytes, and their way through shared memory: they should bind the first launch, reads of a cached table the
+last.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Monge-Kantorovich's 3x3 map in Triton, on scalars of one program: about 1,000 operations in float32.
 
-For the covariances A = L L^T and B = G G^T (Cholesky) and the rotation Q nearest to G^T L, T = L^-T Q^T G^T maps A onto
-B: T A T^T = L^-T (Q^T G^T L)^2 L^-1 = L^-T (L^T B L) L^-1 = B, since Q^T G^T L is the root of L^T G G^T L. The usual
-formula, A^-1/2 (A^1/2 B A^1/2)^1/2 A^-1/2, squares what it roots, and would lose in float32 every direction in which
-a face varies less than 1/60 of its main one; here nothing is squared. Q, and the eigenvalues that are bounded in the end,
-come from one-sided Jacobi rotations, which keep the small columns' digits. A 3x3 matrix is a tuple of nine, by rows.
+For the covariances A = L L^T and B = G G^T (Cholesky) and the rotation Q nearest to G^T L, T = L^-T Q^T G^T maps A
+onto B: T A T^T = L^-T (Q^T G^T L)^2 L^-1 = L^-T (L^T B L) L^-1 = B, since Q^T G^T L is the root of L^T G G^T L. The
+usual formula, A^-1/2 (A^1/2 B A^1/2)^1/2 A^-1/2, squares what it roots, and would lose in float32 every direction in
+which a face varies less than 1/60 of its main one; here nothing is squared. Q, and the eigenvalues that are bounded in
+the end, come from one-sided Jacobi rotations, which keep the small columns' digits. A 3x3 matrix is a tuple of nine,
+by rows.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def monge_kantorovich(a, b):
 
 @triton.jit
 def _bounded(t):
-    """A symmetric, positive matrix with its eigenvalues bounded: its turned columns are eigenvalue times eigenvector."""
+    """A symmetric, positive matrix, its eigenvalues bounded: its turned columns are eigenvalue times eigenvector."""
     m, v = _orthogonal_columns(t)
     k0, k1, k2 = _lengths(m)
     k0 = tl.minimum(tl.maximum(k0, 1 / _MAX_GAIN), _MAX_GAIN)
