@@ -60,13 +60,12 @@ def histogram(face: Tensor, target: Tensor, mask: Tensor) -> Tensor:  # the same
 def monge_kantorovich(spread: Tensor, wanted: Tensor) -> Tensor:
     """The symmetric map T with T spread T = wanted, float [N, 3, 3] each, its eigenvalues within 1/MAX_GAIN..MAX_GAIN.
 
-    T = A^-1/2 (A^1/2 B A^1/2)^1/2 A^-1/2, equation 4 of Pitie and Kokaram.
+    T = A^-1/2 (A^1/2 B A^1/2)^1/2 A^-1/2, equation 4 of Pitie and Kokaram; in float64, for it takes roots of squares.
     """
-    least = LEAST_DEVIATION**2 * torch.eye(3).to(spread)
-    root = _function(spread + least, torch.sqrt)
-    inverse = _function(spread + least, torch.rsqrt)
-    gain = inverse @ _function(root @ (wanted + least) @ root, torch.sqrt) @ inverse
-    return _function(gain, lambda values: values.clamp(1 / MAX_GAIN, MAX_GAIN))
+    least = LEAST_DEVIATION**2 * torch.eye(3, dtype=torch.float64, device=spread.device)
+    root, inverse = (_function(spread.double() + least, power) for power in (torch.sqrt, torch.rsqrt))
+    gain = inverse @ _function(root @ (wanted.double() + least) @ root, torch.sqrt) @ inverse
+    return _function(gain, lambda values: values.clamp(1 / MAX_GAIN, MAX_GAIN)).to(spread)
 
 
 def _function(matrix: Tensor, function) -> Tensor:
@@ -86,7 +85,7 @@ def _moments(picture: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
 def _histogram(picture: Tensor, steps: Tensor) -> Tensor:
     """The steps of weight in each bin: int64 [N, 3, BINS]. steps: int64 [N, 1, P]."""
     bins = _level(_wide(picture)).flatten(2)
-    return torch.zeros_like(bins[..., :1]).repeat(1, 1, BINS).scatter_add(2, bins, steps.expand_as(bins))
+    return bins.new_zeros((*bins.shape[:2], BINS)).scatter_add(2, bins, steps.expand_as(bins))
 
 
 def _shifts(have: Tensor, want: Tensor) -> Tensor:
