@@ -1,15 +1,19 @@
 # make demo   swap a face from start to end, on two puppets (or: make demo A=a.mp4 B=b.mp4)
 # make test   everything that CI runs: style, types, tests
 # make check  the same, with a warm virtual environment assumed
+# make bench  measure the operations into bench/results (RECORD=name), then make docs/kernels.md
+# make kernels-docs  docs/kernels.md and its plots, from the records in bench/results
+# make gpu    on a machine with a GPU: its tests, benches, profile and compute-sanitizer, into gpu-out
 # make clean  remove what make made
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 MINUTES ?= 4
+RECORD ?= ops-cpu
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check clean
+.PHONY: demo test check bench kernels-docs gpu clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/fastswap demo --minutes $(MINUTES) $(if $(A),-A "$(A)") $(if $(B),-B "$(B)")
@@ -23,6 +27,16 @@ check:
 	$(BIN)/mypy
 	$(BIN)/python -m pytest $(TESTS)
 
+bench: $(VENV)/bench.stamp
+	$(BIN)/fastswap bench ops --output bench/results/$(RECORD).json
+	$(MAKE) kernels-docs
+
+kernels-docs:
+	$(BIN)/fastswap bench docs
+
+gpu:
+	PYTHON=$(BIN)/python bench/gpu.sh
+
 $(VENV)/%.stamp: setup.py pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing fastswap[$*] into $(VENV) (a minute or two)"
 	@$(PIP) install -c constraints.txt -e ".[$*]" 2>$(VENV)/pip.log || { \
@@ -35,4 +49,4 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .hypothesis .benchmarks demo
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .hypothesis .benchmarks gpu-out demo

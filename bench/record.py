@@ -7,6 +7,7 @@ the work over the median: bytes over the measured copy, products over the measur
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 import re
 import subprocess
@@ -20,6 +21,7 @@ from fastswap.bench.contender import Peer, Trial, plain
 
 SCHEMA = 1
 _PACKAGES = ("fastswap", "torch", "triton", "cupy-cuda13x", "numba", "numpy", "opencv-python-headless", "kornia")
+_COMMIT = "FASTSWAP_COMMIT"  # the commit of a copy without .git, as on a machine lent for a run
 _FIGURES = ("median", "iqr", "min", "rounds", "iterations")
 
 Row = dict[str, Any]
@@ -79,7 +81,7 @@ def made(
         "taken": datetime.now(UTC).isoformat(timespec="seconds"),
         "quick": quick,
         "machine": measured["machine_info"]["fastswap"],
-        "commit": {"id": commit.get("id", "unversioned"), "dirty": bool(commit.get("dirty"))},
+        "commit": {"id": os.environ.get(_COMMIT) or commit["id"], "dirty": bool(commit.get("dirty"))},
         "versions": _versions(),
         "ceilings": ceilings,
         "rows": rows,

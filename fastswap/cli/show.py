@@ -10,6 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from fastswap.bench.run import OpsSummary
+from fastswap.bench.table import tables
 from fastswap.doctor import Diagnosis
 
 
@@ -29,6 +31,9 @@ def show(summary: Any) -> None:
     console = Console(highlight=False, soft_wrap=True)
     if isinstance(summary, Diagnosis):
         _show_diagnosis(console, summary)
+        return
+    if isinstance(summary, OpsSummary):
+        _show_bench(console, summary)
         return
     content = as_json(summary)
     for name, value in content.items():
@@ -54,6 +59,18 @@ def _table(rows: dict[str, dict[str, Any]]) -> Table:
     for name in next(iter(rows.values())):
         table.add_row(name.replace("_", " "), *(_plain(row[name]) for row in rows.values()))
     return table
+
+
+def _show_bench(console: Console, summary: OpsSummary) -> None:
+    for table in tables(summary.record):
+        console.print(table)
+    for name, reasons in summary.record["absent"].items():
+        if reasons:
+            said = ", ".join(f"{contender} ({why})" for contender, why in reasons.items())
+            console.print(f"{name}: without {said}", markup=False)
+    for path in (summary.output, summary.profile):
+        if path is not None:
+            console.print(f"written: {path}", markup=False)
 
 
 def _show_diagnosis(console: Console, found: Diagnosis) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from fastswap.cli.bench import BenchVerb
 from fastswap.cli.faces import FacesVerb
 from fastswap.cli.verb import Verb
 from fastswap.errors import UsageError
@@ -263,5 +264,6 @@ AnyVerb = (
     | Annotated[FacesVerb, _subcommand("faces", description="See and correct the persons of a face set.")]
     | Annotated[Evaluate, _subcommand("evaluate")]
     | Annotated[Demo, _subcommand("demo")]
+    | Annotated[BenchVerb, _subcommand("bench", description="Measure the operations.")]
     | Annotated[Doctor, _subcommand("doctor")]
 )

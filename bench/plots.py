@@ -1,0 +1,37 @@
+"""A record's medians as bars: one picture an operation, one panel a case, time on a logarithmic axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fastswap.bench.table import Row
+
+_OURS, _PEER = "#1b6ca8", "#b9b9b9"
+_BAR, _PANEL = 0.2, 0.75  # inches: of a bar, and of a panel's title and axis
+
+
+def plot(cases: Sequence[tuple[str, Sequence[Row]]], path: Path) -> None:
+    """Writes an SVG, the same bytes for the same record. Contenders without a figure are not shown."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    shown = [(title, [row for row in rows if row["median"]]) for title, rows in cases]
+    shown = [(title, rows) for title, rows in shown if rows]
+    if not shown:
+        return
+    heights = [_PANEL + _BAR * len(rows) for _, rows in shown]
+    with rc_context({"svg.hashsalt": "fastswap", "svg.fonttype": "none", "font.size": 8}):
+        figure = Figure(figsize=(8, sum(heights)), layout="constrained")
+        panels = figure.subplots(len(shown), 1, squeeze=False, height_ratios=heights)[:, 0]
+        for panel, (title, rows) in zip(panels, shown, strict=True):
+            names = [f"{row['contender']}, {row['device']} {row['mode']}" for row in rows]
+            half = [row["iqr"] / 2 * 1e3 for row in rows]
+            colours = [_OURS if row["kind"] == "ours" else _PEER for row in rows]
+            panel.barh(names, [row["median"] * 1e3 for row in rows], xerr=half, color=colours, height=0.7)
+            panel.set_xscale("log")
+            panel.invert_yaxis()
+            panel.set_title(title, loc="left")
+            panel.set_xlabel("ms a call (median; the line is the interquartile range)")
+            panel.spines[["top", "right"]].set_visible(False)
+        figure.savefig(path, format="svg", metadata={"Date": None})
