@@ -1,15 +1,16 @@
 """Colour match on a GPU, in Triton: two launches for reinhard and covariance, three for histogram (a file of its own).
 
-1. `_moments`: PARTS programs a face read both pictures and the mask once, a chunk of BLOCK px at a time, and keep
+1. `_moments`: PARTS programs a face and picture read it and the mask once, a chunk of BLOCK px at a time, and keep
    weight, means, and sums of products about the means: of CIELAB in registers (reinhard) or of RGB (covariance). A
    chunk is summed about its own mean and merged with those before it (Chan, Golub, LeVeque 1979), so that a small
-   deviation on a large mean keeps its digits. What a program found, 19 floats, goes to its own place: no atomics, the
-   same in every run.
+   deviation on a large mean keeps its digits. What a program found, ten floats, goes to its own place: no atomics, the
+   same in every run. One program for both pictures would save a read of the mask, which the second cache holds; it
+   took 90 registers a thread where this takes 64, and spilled on sm_100.
 2. `_apply`: every program merges the 32 parts of its face again (2.4 KB from the second cache; a sum over a warp's
    width is five shuffles), finds gain and offset, and maps its pixels. That saves a launch between the two, which
    below about 16 faces would cost more than this.
 
-Bytes a pixel in float32: 28 read by the first, 12 read and 12 written by the second (which needs no mask); half of
+Bytes a pixel in float32: 32 read by the first, 12 read and 12 written by the second (which needs no mask); half of
 that in half precision. Operations a pixel: reinhard 120, and 12 square roots on the special-function units, for both
 conversions there, then 60 + 12 there and back; covariance 40 and 20. So covariance should be bound by memory, reinhard
 in float32 by memory and in half precision by its arithmetic.
@@ -28,8 +29,8 @@ from fastswap.kernels.match_colour._triton_transport import monge_kantorovich
 
 BLOCK = 1024  # px of a chunk: eight a thread, 16 bytes of half precision
 _WARPS = 4
-PARTS = tl.constexpr(32)  # programs a face at most, of both launches
-_VALUES = 19  # a part: weight, and of each picture three means and 00 01 02 11 12 22
+PARTS = tl.constexpr(32)  # programs at most, a picture and launch
+_VALUES = 10  # of a part of a picture: weight, three means, and 00 01 02 11 12 22
 _MAX_GAIN, _LEAST = tl.constexpr(reference.MAX_GAIN), tl.constexpr(reference.LEAST)
 _LEAST_WEIGHT = tl.constexpr(reference.LEAST_WEIGHT)
 _TYPES = (torch.float32, torch.float16, torch.bfloat16)
@@ -68,34 +69,27 @@ def _merged(a, b, weight, total):
 
 
 @triton.jit
-def _store(part, values, FIRST: tl.constexpr):
-    for i in tl.static_range(9):
-        tl.store(part + (FIRST + i) * PARTS, values[i])
-
-
-@triton.jit
 def _moments(face, target, mask, parts, pixels, chunks, LAB: tl.constexpr, BLOCK: tl.constexpr):
-    """face, target [N, 3, pixels], mask [N, pixels] -> parts float32 [N, 19, PARTS]; program (part, n)."""
-    n = tl.program_id(1).to(tl.int64)
+    """face, target [N, 3, pixels], mask [N, pixels] -> parts [N, 2, 10, PARTS]; program (2 part + picture, n)."""
+    n, part, picture = tl.program_id(1).to(tl.int64), tl.program_id(0) // 2, tl.program_id(0) % 2
     face, target, mask = face + n * 3 * pixels, target + n * 3 * pixels, mask + n * pixels
-    none = tl.program_id(0).to(tl.float32) * 0
-    weight = none
-    have = (none, none, none, none, none, none, none, none, none)
-    want = have
+    weight = part.to(tl.float32) * 0
+    seen = (weight, weight, weight, weight, weight, weight, weight, weight, weight)
     for chunk in range(chunks):
-        place = (tl.program_id(0) * chunks + chunk) * BLOCK + tl.arange(0, BLOCK)
+        place = (part * chunks + chunk) * BLOCK + tl.arange(0, BLOCK)
         inside = place < pixels
         m = tl.load(mask + place, inside, 0.0).to(tl.float32)
         total = tl.sum(m, 0)
-        x, y, z = _colours(face, place, inside, pixels, LAB)
-        have = _merged(have, _about_mean(x, y, z, m, total), weight, total)
-        x, y, z = _colours(target, place, inside, pixels, LAB)
-        want = _merged(want, _about_mean(x, y, z, m, total), weight, total)
+        if picture == 0:
+            x, y, z = _colours(face, place, inside, pixels, LAB)
+        else:
+            x, y, z = _colours(target, place, inside, pixels, LAB)
+        seen = _merged(seen, _about_mean(x, y, z, m, total), weight, total)
         weight += total
-    parts += n * (19 * PARTS) + tl.program_id(0)
+    parts += (n * 2 + picture) * (10 * PARTS) + part
     tl.store(parts, weight)
-    _store(parts, have, 1)
-    _store(parts, want, 10)
+    for i in tl.static_range(9):
+        tl.store(parts + (1 + i) * PARTS, seen[i])
 
 
 @triton.jit
@@ -106,14 +100,14 @@ def _row(parts, VALUE: tl.constexpr):
 
 
 @triton.jit
-def _picture(parts, w, share, FIRST: tl.constexpr):
+def _picture(parts, w, share):
     """Means and covariances of one picture out of its parts; w: the parts' weights [PARTS], share: 1 / their sum."""
-    x, y, z = _row(parts, FIRST), _row(parts, FIRST + 1), _row(parts, FIRST + 2)
+    x, y, z = _row(parts, 1), _row(parts, 2), _row(parts, 3)
     mx, my, mz = tl.sum(w * x, 0) * share, tl.sum(w * y, 0) * share, tl.sum(w * z, 0) * share
     x, y, z = x - mx, y - my, z - mz
-    xx, xy = tl.sum(_row(parts, FIRST + 3) + w * x * x, 0), tl.sum(_row(parts, FIRST + 4) + w * x * y, 0)
-    xz, yy = tl.sum(_row(parts, FIRST + 5) + w * x * z, 0), tl.sum(_row(parts, FIRST + 6) + w * y * y, 0)
-    yz, zz = tl.sum(_row(parts, FIRST + 7) + w * y * z, 0), tl.sum(_row(parts, FIRST + 8) + w * z * z, 0)
+    xx, xy = tl.sum(_row(parts, 4) + w * x * x, 0), tl.sum(_row(parts, 5) + w * x * y, 0)
+    xz, yy = tl.sum(_row(parts, 6) + w * x * z, 0), tl.sum(_row(parts, 7) + w * y * y, 0)
+    yz, zz = tl.sum(_row(parts, 8) + w * y * z, 0), tl.sum(_row(parts, 9) + w * z * z, 0)
     return (mx, my, mz), (xx * share, xy * share, xz * share, yy * share, yz * share, zz * share)
 
 
@@ -128,12 +122,12 @@ def _gain(have, want):
 def _apply(face, parts, out, pixels, chunks, LAB: tl.constexpr, BLOCK: tl.constexpr):
     """face [N, 3, pixels], parts -> out, as face; program (part, n)."""
     n = tl.program_id(1).to(tl.int64)
-    face, out, parts = face + n * 3 * pixels, out + n * 3 * pixels, parts + n * (19 * PARTS)
+    face, out, parts = face + n * 3 * pixels, out + n * 3 * pixels, parts + n * (20 * PARTS)
     w = _row(parts, 0)
     weight = tl.sum(w, 0)
     share = 1 / tl.maximum(weight, _LEAST_WEIGHT)
-    mean, have = _picture(parts, w, share, 1)
-    wanted, want = _picture(parts, w, share, 10)
+    mean, have = _picture(parts, w, share)
+    wanted, want = _picture(parts + 10 * PARTS, w, share)
     if LAB:
         k00, k11, k22 = _gain(have[0], want[0]), _gain(have[3], want[3]), _gain(have[5], want[5])
     else:
@@ -179,11 +173,12 @@ def _by_moments(face: Tensor, target: Tensor, mask: Tensor, lab: bool) -> Tensor
     source, wanted, weights = (_stored(x) for x in (face, target, mask))
     out, pixels = torch.empty_like(source), mask[0, 0].numel() if len(mask) else 0
     if out.numel():
-        parts = torch.empty((len(mask), _VALUES, PARTS.value), dtype=torch.float32, device=face.device)
+        parts = torch.empty((len(mask), 2, _VALUES, PARTS.value), dtype=torch.float32, device=face.device)
         chunks = triton.cdiv(pixels, PARTS.value * BLOCK)
-        grid = (triton.cdiv(pixels, chunks * BLOCK), len(mask))
-        _moments[grid](source, wanted, weights, parts, pixels, chunks, LAB=lab, BLOCK=BLOCK, num_warps=_WARPS)
-        _apply[grid](source, parts, out, pixels, chunks, LAB=lab, BLOCK=BLOCK, num_warps=_WARPS)
+        used, count = triton.cdiv(pixels, chunks * BLOCK), len(mask)
+        chosen = {"LAB": lab, "BLOCK": BLOCK, "num_warps": _WARPS}
+        _moments[(2 * used, count)](source, wanted, weights, parts, pixels, chunks, **chosen)
+        _apply[(used, count)](source, parts, out, pixels, chunks, **chosen)
     return out.to(face.dtype)
 
 
