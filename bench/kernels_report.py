@@ -198,7 +198,8 @@ def _triton_launches(operation: str, target: str, rows: dict[tuple[Any, ...], Co
         return launch
 
     driver.set_active(active)
-    with mock.patch.object(KernelInterface, "__getitem__", compile_instead):
+    version = mock.patch.object(torch.version, "hip", None if cuda else target)  # what launchers tell AMD's GPUs by
+    with version, mock.patch.object(KernelInterface, "__getitem__", compile_instead):
         yield
 
 

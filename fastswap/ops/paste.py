@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fastswap.ops import _matrix, yuv
-from fastswap.ops._impl import kernel, resolve
+from fastswap.ops._impl import kernel, on_host, resolve
 from fastswap.ops.planes import Planes
 
 
@@ -68,15 +68,46 @@ def _paste(
     siting: Sequence[float],
     impl: str,
 ) -> None:
-    host = _matrix.host_matrix(matrix)
-    which = _matrix.host_frame(frame, planes[0].shape[0], len(host))
-    native = len(planes) == 2
-    maps = [host, _matrix.chroma_from_frame(host, siting)] if native else [host]
-    taps = [_matrix.tap_counts(_matrix.singular_values(m)[:, 0]) for m in maps]
+    implementation = kernel("paste", impl)
+    from_rgb = yuv.from_rgb(planes[0].dtype, colour, full_range) if len(planes) == 2 else yuv.LEVELS
+    if on_host(impl):
+        host = _matrix.host_matrix(matrix)
+        which = _matrix.host_frame(frame, planes[0].shape[0], len(host))
+        maps = _maps(host, planes, siting)
+        taps = [_matrix.tap_counts(_matrix.singular_values(m)[:, 0]) for m in maps]
+        boxes = _boxes(maps, planes, face.shape[3])
+        implementation.paste(planes, face, alpha, maps, which, taps, boxes, from_rgb)
+    else:
+        there, which = _matrix.on_device(matrix, frame, planes[0].shape[0], planes[0].device)
+        area = _area(matrix, planes, face.shape[3], siting)
+        implementation.paste(planes, face, alpha, there, which, siting, area, from_rgb)
+
+
+def _maps(host: Tensor, planes: Sequence[Tensor], siting: Sequence[float]) -> list[Tensor]:
+    """For each plane, the maps from its pixels to the face's."""
+    return [host, _matrix.chroma_from_frame(host, siting)] if len(planes) == 2 else [host]
+
+
+def _boxes(maps: Sequence[Tensor], planes: Sequence[Tensor], side: int) -> list[Tensor]:
+    """For each plane, the rectangles in its pixels outside of which no sample of the face shows."""
     sizes = [(plane.shape[2], plane.shape[1]) for plane in planes]
-    boxes = [_matrix.rectangles(m, face.shape[3], *size) for m, size in zip(maps, sizes, strict=True)]
-    from_rgb = yuv.from_rgb(planes[0].dtype, colour, full_range) if native else yuv.LEVELS
-    kernel("paste", impl).paste(planes, face, alpha, maps, which, taps, boxes, from_rgb)
+    return [_matrix.rectangles(m, side, *size) for m, size in zip(maps, sizes, strict=True)]
+
+
+def _area(matrix: Tensor, planes: Sequence[Tensor], side: int, siting: Sequence[float]) -> tuple[int, int, int, int]:
+    """The part of the frames, in whole chroma samples, that the faces can show in: x0, y0, x1, y1 in frame px.
+
+    All of a frame where the matrices lie on a GPU, as asking for them would wait for it."""
+    height, width = planes[0].shape[1:3]
+    if matrix.device.type != "cpu":
+        return 0, 0, width, height
+    boxes = _boxes(_maps(matrix.detach().double(), planes, siting), planes, side)
+    joined = torch.cat([box * step for box, step in zip(boxes, (1, 2), strict=False)])
+    shown = joined[(joined[:, :2] < joined[:, 2:]).all(1)]
+    if not len(shown):
+        return 0, 0, 0, 0
+    (x0, y0), (x1, y1) = (shown[:, :2].amin(0) // 2 * 2).tolist(), shown[:, 2:].amax(0).tolist()
+    return x0, y0, min(x1, width), min(y1, height)
 
 
 @_paste.register_fake
