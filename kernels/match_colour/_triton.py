@@ -48,13 +48,17 @@ def _colours(picture, place, inside, pixels, LAB: tl.constexpr):
 
 
 @triton.jit
-def _about_mean(x, y, z, m, total):
-    """A chunk's three means and six sums of products about them."""
+def _about_mean(x, y, z, m, total, LAB: tl.constexpr):
+    """A chunk's three means and six sums of products about them, of which reinhard needs no mixed ones."""
     share = 1 / tl.maximum(total, 1e-30)
     mx, my, mz = tl.sum(x * m, 0) * share, tl.sum(y * m, 0) * share, tl.sum(z * m, 0) * share
     x, y, z = x - mx, y - my, z - mz
-    xx, xy, xz = tl.sum(m * x * x, 0), tl.sum(m * x * y, 0), tl.sum(m * x * z, 0)
-    return mx, my, mz, xx, xy, xz, tl.sum(m * y * y, 0), tl.sum(m * y * z, 0), tl.sum(m * z * z, 0)
+    xx, yy, zz = tl.sum(m * x * x, 0), tl.sum(m * y * y, 0), tl.sum(m * z * z, 0)
+    if LAB:
+        xy, xz, yz = total * 0, total * 0, total * 0
+    else:
+        xy, xz, yz = tl.sum(m * x * y, 0), tl.sum(m * x * z, 0), tl.sum(m * y * z, 0)
+    return mx, my, mz, xx, xy, xz, yy, yz, zz
 
 
 @triton.jit
@@ -84,7 +88,7 @@ def _moments(face, target, mask, parts, pixels, chunks, LAB: tl.constexpr, BLOCK
             x, y, z = _colours(face, place, inside, pixels, LAB)
         else:
             x, y, z = _colours(target, place, inside, pixels, LAB)
-        seen = _merged(seen, _about_mean(x, y, z, m, total), weight, total)
+        seen = _merged(seen, _about_mean(x, y, z, m, total, LAB), weight, total)
         weight += total
     parts += (n * 2 + picture) * (10 * PARTS) + part
     tl.store(parts, weight)
