@@ -14,6 +14,7 @@ from fastswap.ops._impl import kernel, on_host, resolve
 from fastswap.ops.planes import Colour, Planes
 
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+_TRITON_ATOMICS = (7, 0)  # the least compute capability
 _LONGEST_SIDE, _LARGEST_CROP, _REACH = 1 << 22, 1 << 15, 1 << 31
 
 
@@ -48,7 +49,8 @@ def warp(
     Differentiable in a float src, any number of times: the result is linear in it. There is no gradient for `matrix`:
     what it was computed from learns nothing through `warp`. "triton" and "cupy" add the gradient up with atomics, in an
     order that changes from run to run: under `torch.use_deterministic_algorithms(True)` they raise RuntimeError, as
-    PyTorch's own grid sampler does; "reference" on a GPU does what PyTorch's `index_add_` does.
+    PyTorch's own grid sampler does; "reference" on a GPU does what `index_add_` does. "triton" has no gradient
+    on a P100 (RuntimeError).
 
     Raises TypeError and ValueError for arguments of another kind or shape, ValueError for a matrix that is not finite
     or maps everything onto a line, IndexError for a frame that is not there, and what `resolve` raises. Matrices and
@@ -159,6 +161,8 @@ def _warp_backward(
 ) -> Tensor:  # [M, C, H, W], contiguous
     if not on_host(impl):
         _alert_not_deterministic(impl)
+    if impl == "triton" and gradient.is_cuda and torch.cuda.get_device_capability(gradient.device) < _TRITON_ATOMICS:
+        raise RuntimeError("Triton's atomics do not compile for this GPU: for a gradient use impl='reference'")
     where = _where(matrix, frame, shape[0], gradient.device, impl)
     result: Tensor = kernel("warp_backward", impl).warp_backward(gradient, *where, shape, std)
     return result.to(dtype)

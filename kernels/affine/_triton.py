@@ -4,7 +4,7 @@ What all pixels of a tile share is computed once a program, as scalars: whether 
 pixel takes, and where the tile's corner lies in the frame, as a whole number and a rest. Pixels are placed relative to
 that corner. So float32 places them to 1e-5 px in a frame of any size, where m x + t itself loses 2e-4 px at 4K.
 
-Error budget, with tiles of 64 x 8 and scales s up to 2: the whole number is exact; the rest is five terms of a few
+Error budget, with tiles of 64 x 32 and scales s up to 2: the whole number is exact; the rest is five terms of a few
 pixels, 2^-22 each; p u + q v reaches 64 s < 128, whose last place is 2^-17, twice rounded: 1e-5 px in all.
 """
 
@@ -14,6 +14,7 @@ import triton
 import triton.language as tl
 
 WIDTH = tl.constexpr(64)  # of a tile, px: whole lines of 128 bytes of fp16 are written
+STEPS = tl.constexpr(8)  # a program makes its tile in: what its pixels share is some 300 to 450 instructions a thread
 _MAX_TAPS = tl.constexpr(64.0)  # this and the next two: the rules of ops/_matrix.py
 _TAP_SLACK = tl.constexpr(1e-3)
 _FLATTEST = tl.constexpr(1e-6)
@@ -77,9 +78,26 @@ def placed(whole, rest, p, q, u, v, size):
 
 
 @triton.jit
+def corner_of(m, x, y):
+    """Where a tile's corner lies in the frame: whole number and rest, across and down."""
+    whole_x, rest_x = origin(m[0], m[1], m[2], x, y)
+    whole_y, rest_y = origin(m[3], m[4], m[5], x, y)
+    return whole_x, rest_x, whole_y, rest_y
+
+
+@triton.jit
 def tile(size, tiles_across, tiles, BLOCK: tl.constexpr):
-    """Which crop this program works on, its tile's corner, and its pixels' places in the tile."""
+    """Which crop this program works on, its tile's corner, how many of its rows lie in the crop, and the places in the
+    tile of the pixels of its first step."""
+    rows: tl.constexpr = BLOCK // WIDTH
     program = tl.program_id(0)
     n, number = (program // tiles).to(tl.int64), program % tiles
+    x, y = number % tiles_across * WIDTH, number // tiles_across * (rows * STEPS)
     i = tl.arange(0, BLOCK)
-    return n, number % tiles_across * WIDTH, number // tiles_across * (BLOCK // WIDTH), i % WIDTH, i // WIDTH
+    return n, x, y, tl.minimum(size - y, rows * STEPS), i % WIDTH, i // WIDTH
+
+
+def tiles_of(size: int, block: int) -> tuple[int, int]:
+    """How many tiles lie side by side in a crop, and how many there are."""
+    across = triton.cdiv(size, WIDTH.value)
+    return across, across * triton.cdiv(size, block // WIDTH.value * STEPS.value)

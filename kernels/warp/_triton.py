@@ -1,10 +1,12 @@
 """`warp` on a GPU, in Triton: all crops of a batch in one launch, a tile of one crop a program.
 
-Bytes a pixel at scale 1, three channels to fp16: rgb 3 + 6, NV12 1.5 + 6, P010 3 + 6, float32 12 + 6. Operations:
-about 80 (rgb), 110 (YUV), 70 (float) for each tap, and some 25 for its share of the tile's scalars. A large GPU moves a
-byte in the time of seven operations, so uint8 crops should be bound by instructions and float crops by memory. So loads
-are few and wide: two RGB neighbours are six bytes, cut out of three aligned words (six loads a tap, not twelve), a
-chroma pair is one load (eight for YUV, not twelve). Where a crop shrinks, the first cache serves its n x n taps.
+Bytes a pixel at scale 1, three channels to fp16: rgb 3 + 6, NV12 1.5 + 6, P010 3 + 6, float32 12 + 6. Instructions for
+one tap, as compiled for sm_90: about 120 (rgb), 140 (YUV), 90 (float), and 20 to 30 for its share of what the pixels of
+a tile have in common. An H200 copies a byte in the time of about seven, so uint8 crops should be bound by instructions
+(rgb at about 45 % of copy) and float crops nearly by memory. So loads are few and wide: two RGB neighbours are six
+bytes, cut out of three aligned words (six loads a tap, not twelve), a chroma pair is one load (eight for YUV, not
+twelve). Where a crop shrinks, the first cache serves its n x n taps. Taps are added up in one float32 sum, not row by
+row: three registers fewer a pixel, without which some targets spill.
 """
 
 from __future__ import annotations
@@ -16,9 +18,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from fastswap.kernels.affine._triton import WIDTH, face_of, origin, placed, tap_count, tile
+from fastswap.kernels.affine._triton import WIDTH, corner_of, face_of, placed, tap_count, tile, tiles_of
 
-BLOCK = 512  # pixels a program: four a thread, which share the tile's scalars
+BLOCK = 256  # pixels a program makes in one step: two a thread, as four spill on some targets
 _WARPS = 4
 
 
@@ -77,37 +79,31 @@ def _plain(pointer, after, below, right, down, BITS: tl.constexpr):
 
 @triton.jit
 def _mean(
-    plane, row_step, step, second, third, height, width, m, siting, x, y, u, v, taps,
+    plane, row_step, step, second, third, height, width, m, corner, u, v, taps,
     KIND: tl.constexpr, BITS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """The means of the taps of every pixel of a tile, up to three channels. KIND says how they lie: "rgb" packed bytes,
     "pair" two in one sample, "plane" one, "planes" two more, `second` and `third` samples further on."""
-    whole_x, rest_x = origin(m[0], m[1], m[2], x, y)
-    whole_y, rest_y = origin(m[3], m[4], m[5], x, y)
-    rest_x, rest_y = rest_x - siting[0], rest_y - siting[1]  # of a few pixels: nothing is lost
     apart = 1.0 / taps
     one = tl.zeros([BLOCK], tl.float32)
     two, three = one, one
     for j in range(taps):
-        row_one = tl.zeros([BLOCK], tl.float32)
-        row_two, row_three = row_one, row_one
         for i in range(taps):
             at_u, at_v = u + ((i + 0.5) * apart - 0.5), v + ((j + 0.5) * apart - 0.5)
-            left, right, after = placed(whole_x, rest_x, m[0], m[1], at_u, at_v, width)
-            top, down, below = placed(whole_y, rest_y, m[3], m[4], at_u, at_v, height)
+            left, right, after = placed(corner[0], corner[1], m[0], m[1], at_u, at_v, width)
+            top, down, below = placed(corner[2], corner[3], m[3], m[4], at_u, at_v, height)
             sample, after, below = top * row_step + left * step, after * step, below * row_step
             if KIND == "rgb":
                 a, b, c = _rgb(plane, sample, below, (height - 1) * row_step + width * 3 - 1, right, down)
-                row_one, row_two, row_three = row_one + a, row_two + b, row_three + c
+                one, two, three = one + a, two + b, three + c
             elif KIND == "pair":
                 a, b = _pair(plane + sample, after, below, right, down, BITS)
-                row_one, row_two = row_one + a, row_two + b
+                one, two = one + a, two + b
             else:
-                row_one += _plain(plane + sample, after, below, right, down, BITS)
+                one += _plain(plane + sample, after, below, right, down, BITS)
                 if KIND == "planes":
-                    row_two += _plain(plane + second + sample, after, below, right, down, BITS)
-                    row_three += _plain(plane + third + sample, after, below, right, down, BITS)
-        one, two, three = one + row_one, two + row_two, three + row_three  # row by row: rounds less than one long sum
+                    two += _plain(plane + second + sample, after, below, right, down, BITS)
+                    three += _plain(plane + third + sample, after, below, right, down, BITS)
     share = apart * apart
     return one * share, two * share, three * share
 
@@ -122,17 +118,20 @@ def _rgb_kernel(
     src, matrix, frame, out, frames, height, width, frame_step, row_step, size, tiles_across, tiles,
     channel_step, pixel_step, scale, shift, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    n, x, y, u, v = tile(size, tiles_across, tiles, BLOCK)
+    n, x, y, rows, u, v = tile(size, tiles_across, tiles, BLOCK)
     m, which, larger, usable = face_of(matrix, frame, frames, n)
-    red, green, blue = _mean(
-        src + which * frame_step, row_step, 3, 0, 0, height, width, m, (0.0, 0.0), x, y, u, v, tap_count(larger),
-        "rgb", 8, BLOCK,
-    )  # fmt: skip
-    inside = (x + u < size) & (y + v < size)
+    corner, taps = corner_of(m, x, y), tap_count(larger)
+    src += which * frame_step
     out += n * 3 * size * size + ((y + v) * size + x + u) * pixel_step
-    _store(out, red, scale, shift, usable, inside)
-    _store(out + channel_step, green, scale, shift, usable, inside)
-    _store(out + 2 * channel_step, blue, scale, shift, usable, inside)
+    for step in range(0, rows, BLOCK // WIDTH):
+        red, green, blue = _mean(
+            src, row_step, 3, 0, 0, height, width, m, corner, u, v + step, taps, "rgb", 8, BLOCK
+        )  # fmt: skip
+        inside = (x + u < size) & (v + step < rows)
+        to = out + step * size * pixel_step
+        _store(to, red, scale, shift, usable, inside)
+        _store(to + channel_step, green, scale, shift, usable, inside)
+        _store(to + 2 * channel_step, blue, scale, shift, usable, inside)
 
 
 @triton.jit
@@ -146,22 +145,28 @@ def _yuv_kernel(
     siting_x, siting_y, size, tiles_across, tiles, channel_step, pixel_step, scale, shift,
     r0, r1, r2, r3, g0, g1, g2, g3, b0, b1, b2, b3, BITS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    n, x, y, u, v = tile(size, tiles_across, tiles, BLOCK)
+    n, x, y, rows, u, v = tile(size, tiles_across, tiles, BLOCK)
     m, which, larger, usable = face_of(matrix, frame, frames, n)
-    light, _, _ = _mean(
-        luma + which * frame_step, row_step, 1, 0, 0, height, width, m, (0.0, 0.0), x, y, u, v, tap_count(larger),
-        "plane", BITS, BLOCK,
-    )  # fmt: skip
     half = m[0] / 2, m[1] / 2, m[2] / 2, m[3] / 2, m[4] / 2, m[5] / 2
-    cb, cr, _ = _mean(
-        chroma + which * pair_frame_step, pair_row_step, 1, 0, 0, (height + 1) // 2, (width + 1) // 2, half,
-        (siting_x / 2, siting_y / 2), x, y, u, v, tap_count(larger / 2), "pair", BITS, BLOCK,
-    )  # fmt: skip
-    inside = (x + u < size) & (y + v < size)
+    corner, taps, half_taps = corner_of(m, x, y), tap_count(larger), tap_count(larger / 2)
+    left, rest_x, top, rest_y = corner_of(half, x, y)
+    sited = left, rest_x - siting_x / 2, top, rest_y - siting_y / 2  # off rests of a few pixels: nothing is lost
+    luma += which * frame_step
+    chroma += which * pair_frame_step
     out += n * 3 * size * size + ((y + v) * size + x + u) * pixel_step
-    _store(out, _clamped(r0 * light + r1 * cb + r2 * cr + r3), scale, shift, usable, inside)
-    _store(out + channel_step, _clamped(g0 * light + g1 * cb + g2 * cr + g3), scale, shift, usable, inside)
-    _store(out + 2 * channel_step, _clamped(b0 * light + b1 * cb + b2 * cr + b3), scale, shift, usable, inside)
+    for step in range(0, rows, BLOCK // WIDTH):
+        light, _, _ = _mean(
+            luma, row_step, 1, 0, 0, height, width, m, corner, u, v + step, taps, "plane", BITS, BLOCK
+        )  # fmt: skip
+        cb, cr, _ = _mean(
+            chroma, pair_row_step, 1, 0, 0, (height + 1) // 2, (width + 1) // 2, half, sited, u, v + step, half_taps,
+            "pair", BITS, BLOCK,
+        )  # fmt: skip
+        inside = (x + u < size) & (v + step < rows)
+        to = out + step * size * pixel_step
+        _store(to, _clamped(r0 * light + r1 * cb + r2 * cr + r3), scale, shift, usable, inside)
+        _store(to + channel_step, _clamped(g0 * light + g1 * cb + g2 * cr + g3), scale, shift, usable, inside)
+        _store(to + 2 * channel_step, _clamped(b0 * light + b1 * cb + b2 * cr + b3), scale, shift, usable, inside)
 
 
 @triton.jit
@@ -169,23 +174,25 @@ def _float_kernel(
     src, matrix, frame, out, frames, channels, height, width, frame_step, plane_step, row_step, column_step,
     size, tiles_across, tiles, channel_step, pixel_step, scale, shift, KIND: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    n, x, y, u, v = tile(size, tiles_across, tiles, BLOCK)
+    n, x, y, rows, u, v = tile(size, tiles_across, tiles, BLOCK)
     m, which, larger, usable = face_of(matrix, frame, frames, n)
-    inside = (x + u < size) & (y + v < size)
+    corner, taps = corner_of(m, x, y), tap_count(larger)
     src += which * frame_step
     out += n * channels * size * size + ((y + v) * size + x + u) * pixel_step
     for c in range(0, channels, 3 if KIND == "planes" else 1):  # three share the arithmetic of their places
         first = tl.cast(c, tl.int64)
         second, third = tl.minimum(first + 1, channels - 1), tl.minimum(first + 2, channels - 1)
-        one, two, three = _mean(
-            src + first * plane_step, row_step, column_step,
-            (second - first) * plane_step, (third - first) * plane_step, height, width, m, (0.0, 0.0), x, y, u, v,
-            tap_count(larger), KIND, 0, BLOCK,
-        )  # fmt: skip
-        _store(out + first * channel_step, one, scale, shift, usable, inside)
-        if KIND == "planes":
-            _store(out + second * channel_step, two, scale, shift, usable, inside & (first + 1 < channels))
-            _store(out + third * channel_step, three, scale, shift, usable, inside & (first + 2 < channels))
+        for step in range(0, rows, BLOCK // WIDTH):
+            one, two, three = _mean(
+                src + first * plane_step, row_step, column_step, (second - first) * plane_step,
+                (third - first) * plane_step, height, width, m, corner, u, v + step, taps, KIND, 0, BLOCK,
+            )  # fmt: skip
+            inside = (x + u < size) & (v + step < rows)
+            to = out + step * size * pixel_step
+            _store(to + first * channel_step, one, scale, shift, usable, inside)
+            if KIND == "planes":
+                _store(to + second * channel_step, two, scale, shift, usable, inside & (first + 1 < channels))
+                _store(to + third * channel_step, three, scale, shift, usable, inside & (first + 2 < channels))
 
 
 def warp(
@@ -208,8 +215,7 @@ def warp(
     out = torch.empty(shape, dtype=dtype, device=planes[0].device, memory_format=layout)
     if count == 0:
         return out
-    across = triton.cdiv(size, WIDTH.value)
-    tiles = across * triton.cdiv(size, BLOCK // WIDTH.value)
+    across, tiles = tiles_of(size, BLOCK)
     where = size, across, tiles, *((1, channels) if channels_last else (size * size, 1))
     scale, shift, given = 1 / std, -mean / std, (matrix, frame, out)
     with torch.cuda.device_of(out):

@@ -16,9 +16,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from fastswap.kernels.affine._triton import WIDTH, face_of, origin, placed, tap_count, tile
+from fastswap.kernels.affine._triton import WIDTH, corner_of, face_of, placed, tap_count, tile, tiles_of
 
-BLOCK = 512  # pixels a program
+BLOCK = 256  # pixels a program takes in one step
 _WARPS = 4
 
 
@@ -27,32 +27,29 @@ def _backward_kernel(
     gradient, matrix, frame, out, frames, channels, height, width, face_step, channel_step, row_step, column_step,
     size, tiles_across, tiles, scale, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    n, x, y, u, v = tile(size, tiles_across, tiles, BLOCK)
+    n, x, y, rows, u, v = tile(size, tiles_across, tiles, BLOCK)
     m, which, larger, usable = face_of(matrix, frame, frames, n)
-    whole_x, rest_x = origin(m[0], m[1], m[2], x, y)
-    whole_y, rest_y = origin(m[3], m[4], m[5], x, y)
-    taps = tap_count(larger)
-    apart = 1.0 / taps
-    end = tl.where(usable, size, 0)
-    inside = (x + u < end) & (y + v < end)
+    corner, taps = corner_of(m, x, y), tap_count(larger)
+    apart, end = 1.0 / taps, tl.where(usable, rows, 0)
     gradient += n * face_step + (y + v) * row_step + (x + u) * column_step
     out += which * channels * height * width
-    for j in range(taps):
-        for i in range(taps):
-            at_u, at_v = u + ((i + 0.5) * apart - 0.5), v + ((j + 0.5) * apart - 0.5)
-            left, right, after = placed(whole_x, rest_x, m[0], m[1], at_u, at_v, width)
-            top, down, below = placed(whole_y, rest_y, m[3], m[4], at_u, at_v, height)
-            first = out + top * width + left
-            for k in range(channels):
-                c = tl.cast(k, tl.int64)
-                value = tl.load(gradient + c * channel_step, mask=inside, other=0.0).to(tl.float32)
-                value *= apart * apart * scale
-                a = first + c * height * width
-                b = a + below * width
-                tl.atomic_add(a, value * (1 - right) * (1 - down), mask=inside, sem="relaxed")
-                tl.atomic_add(a + after, value * right * (1 - down), mask=inside, sem="relaxed")
-                tl.atomic_add(b, value * (1 - right) * down, mask=inside, sem="relaxed")
-                tl.atomic_add(b + after, value * right * down, mask=inside, sem="relaxed")
+    for step in range(0, end, BLOCK // WIDTH):
+        inside = (x + u < size) & (v + step < end)
+        for j in range(taps):
+            for i in range(taps):
+                at_u, at_v = u + ((i + 0.5) * apart - 0.5), v + step + ((j + 0.5) * apart - 0.5)
+                left, right, after = placed(corner[0], corner[1], m[0], m[1], at_u, at_v, width)
+                top, down, below = placed(corner[2], corner[3], m[3], m[4], at_u, at_v, height)
+                for k in range(channels):
+                    c = tl.cast(k, tl.int64)
+                    value = tl.load(gradient + c * channel_step + step * row_step, mask=inside, other=0.0)
+                    value = value.to(tl.float32) * (apart * apart * scale)
+                    a = out + c * height * width + top * width + left
+                    b = a + below * width
+                    tl.atomic_add(a, value * (1 - right) * (1 - down), mask=inside, sem="relaxed")
+                    tl.atomic_add(a + after, value * right * (1 - down), mask=inside, sem="relaxed")
+                    tl.atomic_add(b, value * (1 - right) * down, mask=inside, sem="relaxed")
+                    tl.atomic_add(b + after, value * right * down, mask=inside, sem="relaxed")
 
 
 def warp_backward(gradient: Tensor, matrix: Tensor, frame: Tensor, shape: Sequence[int], std: float) -> Tensor:
@@ -60,8 +57,7 @@ def warp_backward(gradient: Tensor, matrix: Tensor, frame: Tensor, shape: Sequen
     out = torch.zeros(*shape, device=gradient.device)
     if len(matrix):
         size = gradient.shape[-1]
-        across = triton.cdiv(size, WIDTH.value)
-        tiles = across * triton.cdiv(size, BLOCK // WIDTH.value)
+        across, tiles = tiles_of(size, BLOCK)
         numbers = *shape, *gradient.stride(), size, across, tiles, 1 / std
         with torch.cuda.device_of(out):
             grid = (len(matrix) * tiles,)
