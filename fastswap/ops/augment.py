@@ -2,6 +2,11 @@
 
 A stored face is sampled once for each output: coverage crop, rotation, zoom, shift, mirror and grid warp are composed
 into one position, where Faceswap resamples the picture three times and so blurs it three times.
+
+Beside Faceswap's chain (cv2.warpAffine, flip, cv2.remap, at 8 bits) with the same numbers drawn, on a 256 px portrait:
+the target is the same to rounding (PSNR 59 dB), the warped picture is the sharper one (40 dB). Faceswap also puts its
+grid's map half a pixel aside and turns about a point half a pixel off the middle, which is left out here; so taken, the
+figures are 50 and 29 dB. `tests/ops/test_augment_faceswap.py` measures both.
 """
 
 from __future__ import annotations

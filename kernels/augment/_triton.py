@@ -1,4 +1,21 @@
-"""Augmentation on a GPU: one launch that draws, one that does everything else."""
+"""Augmentation on a GPU: a small launch that draws, and one that samples, shifts colours and writes all outputs.
+
+Bytes: at 256 px in 16 bits a sample reads its face once (256 KiB, neighbours come from the caches) and writes 7 planes
+(896 KiB): 0.25 us at the 4.8 TB/s of an H200. Operations: compiled for sm_90, a pixel of warped or target takes 231
+instructions for one tap: the colour shift is 129 of them (see kernels/lab), the bytes of four words 14 conversions and
+14 multiply-adds, the place 30. That is 3.0e7 a sample of 2 x 256 x 256 px, and an H200 issues 3.3e13 a second: 0.9 us a
+sample at best, so operations bind, not bytes; without the colour shift 0.40 us. The special-function units do 12 square
+roots and, it seems, the 14 conversions a pixel at an eighth of that rate: as much time again, beside it.
+
+Why two launches: what a sample draws takes some 2,500 instructions, which each of its hundreds of programs would make
+anew. `_triton_draw.py` makes them once and leaves 64 floats: the grid's nodes, already in face pixels, so that no pixel
+goes through mirror, rotation, zoom and shift, and the colour shift as a linear map of the curves that L, a and b are
+differences of.
+
+Along a row the places are then straight between five points: a middle, two slopes and two kinks, no search for a cell.
+A thread has eight pixels side by side: it reads a row's nodes once and stores 16 bytes at a time; a face's pixel is one
+32-bit load for four channels. Sums, places and colours are float32; only what is stored is 16 bits.
+"""
 
 from __future__ import annotations
 
@@ -9,132 +26,16 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from fastswap.kernels.augment.reference import LEAST, NODES, SPREADS
+from fastswap.kernels.augment._triton_draw import AFFINE, COLOUR, DRAWN, SAMPLES, draw
+from fastswap.kernels.augment.reference import NODES
 from fastswap.kernels.lab._triton import curves_from_rgb, rgb_from_curves
 
 BLOCK = 512  # pixels a program, rows of one output
 WARPS = 2  # eight pixels a thread, side by side: stored at once, and a row's nodes are read once for all of them
 _WIDEST = 256  # columns a program at most: then a warp has a whole row
-DRAWN = 64  # float32 a sample that `_draw` leaves for `_augment`
 _ROW = tl.constexpr(NODES)
 _CELLS = tl.constexpr(NODES - 1)
 _NODES = tl.constexpr(NODES * NODES)
-_PAIRS = tl.constexpr(16)  # lanes of a sample in `_draw`: two nodes each, 13 of them used
-_POWER = tl.constexpr(NODES * NODES * (NODES + 1) / (6 * (NODES - 1)))  # sum of |w|^2 over the centred regular grid
-_LEAST2 = tl.constexpr(LEAST**2)
-_SPREADS = tl.constexpr(SPREADS)
-_DRAWN = tl.constexpr(DRAWN)
-_AFFINE, _COLOUR = tl.constexpr(50), tl.constexpr(56)  # where in the drawn numbers: after 25 x and 25 y of the nodes
-_STEP = tl.constexpr(2.0**-24)
-
-
-@triton.jit
-def _uniforms(sample, seed, number):
-    """Four uniform float32 in [0, 1) of a draw: the upper 24 bits of each Philox word, which float32 holds exactly."""
-    low, high = sample.to(tl.uint32), (sample >> 32).to(tl.uint32)
-    number = number.to(tl.uint32) + low * 0
-    a, b, c, d = tl.philox(seed, low, high + number * 0, number, number * 0)
-    a, b = (a >> 8).to(tl.int32).to(tl.float32), (b >> 8).to(tl.int32).to(tl.float32)
-    c, d = (c >> 8).to(tl.int32).to(tl.float32), (d >> 8).to(tl.int32).to(tl.float32)
-    return a * _STEP, b * _STEP, c * _STEP, d * _STEP
-
-
-@triton.jit
-def _turned(turns):
-    """cos and sin of an angle in turns, by Taylor's series within an eighth of a turn: no error above 1e-7."""
-    quarter = tl.floor(turns * 4 + 0.5)
-    a = (turns - quarter * 0.25) * 6.283185307179586
-    a2 = a * a
-    cos = 1 + a2 * (-1 / 2 + a2 * (1 / 24 + a2 * (-1 / 720 + a2 * (1 / 40320))))
-    sin = a * (1 + a2 * (-1 / 6 + a2 * (1 / 120 + a2 * (-1 / 5040 + a2 * (1 / 362880)))))
-    quarter = quarter.to(tl.int32) & 3
-    swapped = (quarter & 1) == 1
-    c, s = tl.where(swapped, sin, cos), tl.where(swapped, cos, sin)
-    return tl.where((quarter == 1) | (quarter == 2), -c, c), tl.where(quarter >= 2, -s, s)
-
-
-@triton.jit
-def _normals(u0, u1, sigma):
-    """Two normal numbers of deviation `sigma` by Box and Muller."""
-    radius = sigma * tl.sqrt(-2 * tl.log(u0 + _STEP))
-    cos, sin = _turned(u1)
-    return radius * cos, radius * sin
-
-
-@triton.jit
-def _similarity(dx, dy, dx2, dy2, x, y, x2, y2, first, second):
-    """The reference's `realign`: (cos, sin, x, y), a scaled rotation and a shift, for [S, 16] pairs of nodes."""
-    mean_x = tl.sum(tl.where(first, dx, 0.0) + tl.where(second, dx2, 0.0), 1)[:, None] / _NODES
-    mean_y = tl.sum(tl.where(first, dy, 0.0) + tl.where(second, dy2, 0.0), 1)[:, None] / _NODES
-    zx, zy, zx2, zy2 = x + dx - mean_x, y + dy - mean_y, x2 + dx2 - mean_x, y2 + dy2 - mean_y
-    along = tl.where(first, zx * x + zy * y, 0.0) + tl.where(second, zx2 * x2 + zy2 * y2, 0.0)
-    across = tl.where(first, zy * x - zx * y, 0.0) + tl.where(second, zy2 * x2 - zx2 * y2, 0.0)
-    power = tl.where(first, zx * zx + zy * zy, 0.0) + tl.where(second, zx2 * zx2 + zy2 * zy2, 0.0)
-    along, across = tl.sum(along, 1)[:, None] / _POWER, tl.sum(across, 1)[:, None] / _POWER
-    gain = tl.sum(power, 1)[:, None] / _POWER / tl.maximum(along * along + across * across, _LEAST2)
-    return gain * along, gain * across, mean_x, mean_y
-
-
-@triton.jit
-def _draw(
-    sample, drawn, n, seed, rotation, zoom, shift, flip, grid, lightness, ab, crop, grid_spread, side, coverage,
-    REALIGN: tl.constexpr, SAMPLES: tl.constexpr,
-):  # fmt: skip
-    """Draws for SAMPLES samples, and leaves in a row of `drawn` what `_augment` needs: the face pixel of each grid
-    node, the target's affine, and the colour shift as a map of the curves that L, a and b are made of."""
-    row = tl.program_id(0) * SAMPLES + tl.arange(0, SAMPLES)[:, None]
-    there = row < n
-    number = tl.load(sample + row, there, 0)
-    zero = tl.arange(0, 1)[None, :]
-    u0, u1, u2, u3 = _uniforms(number, seed, zero)
-    v0, v1, v2, v3 = _uniforms(number, seed, zero + 1)
-    w0, w1, _, _ = _uniforms(number, seed, zero + _SPREADS)
-    part = 1 + (2 * w0 - 1) * crop
-    sigma = grid * (1 + (2 * w1 - 1) * grid_spread) / part
-
-    cos, sin = _turned((2 * u0 - 1) * rotation)
-    scale = side * coverage / (1 + (2 * u1 - 1) * zoom)
-    cos, sin, centre = cos * scale, sin * scale, (side - 1) * 0.5
-    tx, ty = (2 * u2 - 1) * shift, (2 * u3 - 1) * shift
-    x0, y0 = centre - cos * tx - sin * ty, centre + sin * tx - cos * ty
-    mirror = tl.where(v0 < flip, -part, part)
-    xx, yx, xy, yy = cos * mirror, -sin * mirror, sin * part, cos * part
-
-    pair = tl.arange(0, _PAIRS)[None, :]
-    k, k2 = 2 * pair, 2 * pair + 1
-    first, second = there & (k < _NODES), there & (k2 < _NODES)
-    a0, a1, a2, a3 = _uniforms(number, seed, pair + 2)
-    dx, dy = _normals(a0, a1, sigma)
-    dx2, dy2 = _normals(a2, a3, sigma)
-    x, y = (k % _ROW).to(tl.float32) / _CELLS - 0.5, (k // _ROW).to(tl.float32) / _CELLS - 0.5
-    x2, y2 = (k2 % _ROW).to(tl.float32) / _CELLS - 0.5, (k2 // _ROW).to(tl.float32) / _CELLS - 0.5
-    to = drawn + row * _DRAWN
-    tl.store(to + k, xx * (x + dx) + xy * (y + dy) + x0, first)
-    tl.store(to + _NODES + k, yx * (x + dx) + yy * (y + dy) + y0, first)
-    tl.store(to + k2, xx * (x2 + dx2) + xy * (y2 + dy2) + x0, second)
-    tl.store(to + _NODES + k2, yx * (x2 + dx2) + yy * (y2 + dy2) + y0, second)
-
-    if REALIGN:
-        c, s, mx, my = _similarity(dx, dy, dx2, dy2, x, y, x2, y2, k < _NODES, k2 < _NODES)
-        x0, y0 = xx * mx + xy * my + x0, yx * mx + yy * my + y0
-        xx, xy, yx, yy = xx * c + xy * s, xy * c - xx * s, yx * c + yy * s, yy * c - yx * s
-    to += zero
-    tl.store(to + _AFFINE, x0, there)
-    tl.store(to + _AFFINE + 1, xx, there)
-    tl.store(to + _AFFINE + 2, xy, there)
-    tl.store(to + _AFFINE + 3, y0, there)
-    tl.store(to + _AFFINE + 4, yx, there)
-    tl.store(to + _AFFINE + 5, yy, there)
-
-    # An 8-bit value v of L, a or b becomes (1 - |r|) v + 255 max(r, 0); L = 116 fy - 16, a = 500 (fx - fy), ...
-    rl, ra, rb = (2 * v1 - 1) * lightness, (2 * v2 - 1) * ab, (2 * v3 - 1) * ab
-    kl, ka, kb = 1 - tl.abs(rl), 1 - tl.abs(ra), 1 - tl.abs(rb)
-    tl.store(to + _COLOUR, kl, there)
-    tl.store(to + _COLOUR + 1, (16 * (1 - kl) + 100 * tl.maximum(rl, 0.0)) / 116, there)
-    tl.store(to + _COLOUR + 2, ka, there)
-    tl.store(to + _COLOUR + 3, (255 * tl.maximum(ra, 0.0) + 128 * (ka - 1)) / 500, there)
-    tl.store(to + _COLOUR + 4, kb, there)
-    tl.store(to + _COLOUR + 5, (255 * tl.maximum(rb, 0.0) + 128 * (kb - 1)) / 200, there)
 
 
 @triton.jit
@@ -184,14 +85,14 @@ def _places(numbers, v, t, WARPED: tl.constexpr):
         share = v * _CELLS - cell.to(tl.float32)
         at = numbers + cell * _ROW
         return _line(at, share, t), _line(at + _NODES, share, t)
-    to = numbers + _AFFINE
+    to = numbers + AFFINE
     x = tl.load(to) + tl.load(to + 2) * (v - 0.5) + tl.load(to + 1) * t
     return x, tl.load(to + 3) + tl.load(to + 5) * (v - 0.5) + tl.load(to + 4) * t
 
 
 @triton.jit
 def _shift_colour(r, g, b, numbers):
-    to = numbers + _COLOUR
+    to = numbers + COLOUR
     fx, fy, fz = curves_from_rgb(r, g, b)
     ky, cy, kx, cx = tl.load(to), tl.load(to + 1), tl.load(to + 2), tl.load(to + 3)
     kz, cz = tl.load(to + 4), tl.load(to + 5)
@@ -250,7 +151,7 @@ def _augment(
     n, tile = tl.program_id(0) // tiles, tl.program_id(0) % tiles
     which = tl.minimum(tl.maximum(tl.load(index + n), 0), count - 1)
     face = faces + which * side * side
-    numbers = drawn + n * _DRAWN
+    numbers = drawn + n * DRAWN
     n = n.to(tl.int64)
     if tile < tiles_in:
         out = warped + n * (3 * size_in * size_in)
@@ -295,12 +196,11 @@ def augment(
     mask = faces.new_empty((n, 1, size_out, size_out), dtype=dtype)
     if n == 0:
         return warped, target, mask
-    words, drawn = faces.contiguous().view(torch.int32), torch.empty(n, DRAWN, device=faces.device)
+    words, drawn = faces.contiguous().view(torch.int32), torch.empty(n, DRAWN.value, device=faces.device)
     rotation, zoom, shift, flip, grid, lightness, ab, realign, crop, grid_spread = jitter
     amounts = (rotation / 360, zoom, shift, flip, grid, lightness, ab, crop, grid_spread)
-    samples = min(BLOCK // 64, triton.next_power_of_2(n))
-    _draw[(triton.cdiv(n, samples),)](
-        sample.contiguous(), drawn, n, seed, *amounts, side, coverage, REALIGN=realign > 0, SAMPLES=samples, num_warps=4
+    draw[(triton.cdiv(n, SAMPLES),)](
+        sample.contiguous(), drawn, n, seed, *amounts, side, coverage, REALIGN=realign > 0, ROWS=SAMPLES
     )
     (rows_in, columns_in), (rows_out, columns_out) = _tile(size_in), _tile(size_out)
     tiles_in = triton.cdiv(size_in, rows_in) * triton.cdiv(size_in, columns_in)

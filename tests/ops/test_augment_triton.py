@@ -11,7 +11,7 @@ triton = pytest.importorskip("triton")
 tl = triton.language
 
 from fastswap.kernels.augment import reference  # noqa: E402
-from fastswap.kernels.augment._triton import _turned, _uniforms  # noqa: E402
+from fastswap.kernels.augment._triton_draw import turned, uniforms  # noqa: E402
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -19,7 +19,7 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 @triton.jit(do_not_specialize=["seed"])
 def show_uniforms(samples, out, seed):
     row, number = tl.arange(0, 8)[:, None], tl.arange(0, 16)[None, :]
-    a, b, c, d = _uniforms(tl.load(samples + row), seed, number)
+    a, b, c, d = uniforms(tl.load(samples + row), seed, number)
     to = out + (row * 16 + number) * 4
     tl.store(to, a)
     tl.store(to + 1, b)
@@ -30,7 +30,7 @@ def show_uniforms(samples, out, seed):
 @triton.jit
 def show_turned(turns, cos, sin, COUNT: tl.constexpr):
     at = tl.arange(0, COUNT)
-    c, s = _turned(tl.load(turns + at))
+    c, s = turned(tl.load(turns + at))
     tl.store(cos + at, c)
     tl.store(sin + at, s)
 
