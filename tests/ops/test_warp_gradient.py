@@ -72,6 +72,16 @@ def test_against_grid_sample_in_float64(call, impl, last):
     torch.testing.assert_close(got.double(), expected, atol=1e-4, rtol=2e-5)
 
 
+def test_many_tiles_and_steps(call, impl, monkeypatch):
+    monkeypatch.setattr(_impl.kernel("warp_backward", "triton"), "BLOCK", 256)
+    matrix, weight = torch.tensor([[[0.9, -0.2, 15.0], [0.2, 0.9, -3.0]]]), torch.rand(1, 1, 71, 71)
+    src = torch.rand(1, 1, 90, 80, requires_grad=True)
+    call(warp, src, matrix, 71, impl=impl).backward(weight)
+    exact = src.detach().double().requires_grad_()
+    oracle(exact, matrix, torch.tensor([0]), 71).backward(weight.double())
+    torch.testing.assert_close(src.grad.double(), exact.grad, atol=1e-4, rtol=2e-5)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_sums_in_float32(call, impl, dtype):
     got, expected = gradients(call, impl, dtype, dtype)
