@@ -69,6 +69,7 @@ def calls(operation: str) -> Iterator[Callable[[str], object]]:
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 _MATRIX = torch.tensor([[[1.5, 0.2, 300.0], [-0.2, 1.5, 200.0]]]).repeat(2, 1, 1)
+_PASTED = torch.tensor([[[0.6, 0.1, -300.0], [-0.1, 0.6, -100.0]]]).repeat(2, 1, 1)  # back: frame px -> face px
 
 
 def _planes(layout: str) -> Planes:
@@ -134,7 +135,7 @@ def _paste_calls() -> Iterator[Call]:
     for dtype in _FLOATS:
         for layout in ("rgb", "nv12", "p010"):
             face, _, alpha = _aligned(dtype)
-            yield (_planes(layout), face, alpha, _MATRIX), {}
+            yield (_planes(layout), face, alpha, _PASTED), {}
 
 
 _CALLS: dict[str, Callable[[], Iterator[Call]]] = {
