@@ -119,8 +119,9 @@ __device__ __forceinline__ bool reaches(const Seen& s, int side) {
 
 __device__ __forceinline__ float place(Origin o) { return o.whole + o.rest; }
 
-// first: luma [M, H, W], or RGB [M, H, W, 3] where `native` is 0; second: chroma [M, h, w, 2]
-extern "C" __global__ void __launch_bounds__(THREADS)
+// first: luma [M, H, W], or RGB [M, H, W, 3] where `native` is 0; second: chroma [M, h, w, 2]. Four blocks on a
+// multiprocessor, 64 registers a thread: left to itself ptxas spills some to fit a fifth
+extern "C" __global__ void __launch_bounds__(THREADS, 4)
     paste(SAMPLE* first, SAMPLE* second, int native, int frames, int height, int width, int x0, int y0, const FACE* face,
           const ALPHA* alpha, const float* matrix, const long long* frame, int count, int side, long long face_step,
           int face_c, int face_y, int face_x, long long alpha_step, int alpha_y, int alpha_x, float siting_x,
