@@ -36,23 +36,26 @@ def _code(word, FROM: tl.constexpr, BITS: tl.constexpr):
 
 
 @triton.jit
-def _six_bytes(words, byte, last):
-    """Bytes 0..3 and 4..7 from a byte on, out of three aligned words; nothing is read past the word `last`."""
+def _rgb_row(words, byte, last, right):
+    """Red, green and blue between two pixels: six bytes out of three aligned words, nothing past the word `last`."""
     word, bits = byte >> 2, (byte & 3) * 8
     a, b = tl.load(words + word), tl.load(words + tl.minimum(word + 1, last))
     c = tl.load(words + tl.minimum(word + 2, last))
-    return (a >> bits) | ((b << 1) << (31 - bits)), (b >> bits) | ((c << 1) << (31 - bits))
+    low, high = (a >> bits) | ((b << 1) << (31 - bits)), (b >> bits) | ((c << 1) << (31 - bits))
+    red, green, blue = _code(low, 0, 8), _code(low, 8, 8), _code(low, 16, 8)
+    red += right * (_code(low, 24, 8) - red)
+    green += right * (_code(high, 0, 8) - green)
+    return red, green, blue + right * (_code(high, 8, 8) - blue)
 
 
 @triton.jit
 def _rgb(plane, sample, below, last, right, down):
     lead = (plane.to(tl.int64) & 3).to(tl.int32)
     words = (plane.to(tl.int64) & -4).to(tl.pointer_type(tl.uint32))
-    a, b = _six_bytes(words, lead + sample, (lead + last) >> 2)
-    c, d = _six_bytes(words, lead + sample + below, (lead + last) >> 2)
-    red = _mixed(_code(a, 0, 8), _code(a, 24, 8), _code(c, 0, 8), _code(c, 24, 8), right, down)
-    green = _mixed(_code(a, 8, 8), _code(b, 0, 8), _code(c, 8, 8), _code(d, 0, 8), right, down)
-    return red, green, _mixed(_code(a, 16, 8), _code(b, 8, 8), _code(c, 16, 8), _code(d, 8, 8), right, down)
+    red, green, blue = _rgb_row(words, lead + sample, (lead + last) >> 2, right)
+    lower_red, lower_green, lower_blue = _rgb_row(words, lead + sample + below, (lead + last) >> 2, right)
+    red, green = red + down * (lower_red - red), green + down * (lower_green - green)
+    return red, green, blue + down * (lower_blue - blue)
 
 
 @triton.jit
