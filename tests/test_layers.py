@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -78,12 +79,14 @@ def test_imports_go_down(path: Path) -> None:
     "path", sorted((PACKAGE / "kernels").resolve().rglob("*.py")), ids=lambda p: f"{p.parent.name}/{p.name}"
 )
 def test_kernels_stand_alone(path: Path) -> None:
-    own = path.stem
+    own = re.match(r"_?[a-z]+", path.stem)[0]  # _triton, also of _triton_draw.py: an implementation in several files
     for name in _imports(path):
         assert not name.startswith("fastswap.") or name.startswith("fastswap.kernels."), f"{path} imports {name}"
         if name.startswith("fastswap.kernels."):
             other = name.split(".")[3]
-            assert other in (own, "reference"), f"{path}: one implementation never imports another, got {name}"
+            assert other == "reference" or other.startswith(own), (
+                f"{path}: one implementation never imports another, got {name}"
+            )
 
 
 def test_imports_are_cold() -> None:
