@@ -3,6 +3,7 @@
 # make check  the same, with a warm virtual environment assumed
 # make bench  measure the operations into bench/results (RECORD=name), then make docs/kernels.md
 # make kernels-docs  docs/kernels.md and its plots, from the records in bench/results
+# make kernels-report  registers and spills of every GPU kernel for every GPU, without one (OPS="warp paste")
 # make gpu    on a machine with a GPU: its tests, benches, profile and compute-sanitizer, into gpu-out
 # make clean  remove what make made
 
@@ -13,7 +14,7 @@ MINUTES ?= 4
 RECORD ?= ops-cpu
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check bench kernels-docs gpu clean
+.PHONY: demo test check bench kernels-docs kernels-report gpu clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/fastswap demo --minutes $(MINUTES) $(if $(A),-A "$(A)") $(if $(B),-B "$(B)")
@@ -33,6 +34,9 @@ bench: $(VENV)/bench.stamp
 
 kernels-docs:
 	$(BIN)/fastswap bench docs
+
+kernels-report: $(VENV)/dev.stamp
+	$(BIN)/python -m fastswap.bench.kernels_report $(OPS)
 
 gpu:
 	PYTHON=$(BIN)/python bench/gpu.sh
