@@ -125,7 +125,7 @@ def paste(
 ) -> None:
     """As `reference.paste`."""
     written = [plane.contiguous() for plane in planes]
-    targets = tuple(plane.view(*plane.shape[:3], -1).numpy() for plane in written)
+    targets = tuple((plane if plane.dim() == 4 else plane.unsqueeze(-1)).numpy() for plane in written)
     faces = [picture.detach().float().contiguous().numpy() for picture in (face, alpha)]
     host = [torch.stack(list(parts)).numpy() for parts in (maps, taps, boxes)]
     numbers = np.array(from_rgb, np.float32).reshape(3, 4)

@@ -4,16 +4,16 @@ every run, and a tile is read and written once however many faces cross it. A pr
 one look at matrices and frame numbers, 32 faces at a time; where the matrices came from the host, the grid covers only
 what the faces can touch.
 
-Bytes: face and alpha once, 8 a pixel of the square in half floats, and the frame's samples under it once each way, 3
-bytes a pixel of NV12, 6 of P010 and RGB. Operations: a tap is 4 corners of 4 loads and 20 multiply-adds, and 12
-multiply-adds of a sample make a code; a pixel of NV12 is 1.25 samples. Nothing is premultiplied beforehand: the sums of
-alpha and of rgb times alpha are linear, so that the colour's matrix is applied once a sample, after the taps, the same
-sums serve every layout, and no second buffer is written and read. So loads that hit the L1 cache (20 a pixel) bind this
-kernel, not memory; a single face is bound by the launch.
+Bytes: face and alpha once, 8 a pixel of the square in half floats, and the frame's samples under it once each way, 3 a
+pixel of NV12, 6 of P010 and RGB. Operations: a tap is 4 corners of 4 loads and 5 multiplications, and 12 more of a
+sample make its codes; a pixel of NV12 is 1.25 samples. Nothing is premultiplied beforehand: sums of alpha and of
+rgb * alpha are linear, so that the colour's matrix is applied once a sample, after the taps, the same sums serve every
+layout, and no second buffer is written and read. So loads that hit the L1 cache, 20 a pixel of NV12 at one tap, should
+bind this kernel, not memory; a single face is bound by the launch.
 
-Positions are float32 from the tile's corner on, whose own place in the face is computed without rounding errors of its
-summands: in a frame of 8192 pixels a position is off by 1e-5 pixels in place of 1e-3, and codes differ from the
-reference's only where a value lies within 1e-3 codes of a half (ten bits; 3e-4 for eight), by one.
+Error budget: a position is good to 3e-5 px in a frame of any size (kernels/affine), by which colours that differ by all
+codes from pixel to pixel are off by 0.01 codes of eight bits and 0.03 of ten; the sums by 4e-7 of a value. So a code
+differs from the reference's by one at most, and only where its value lies that close to a half.
 """
 
 from __future__ import annotations
@@ -25,69 +25,42 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from fastswap.kernels.affine._triton import face_of, origin, tap_count
+
 BLOCK = 1024  # luma pixels a program
 _WIDTH = 64  # of them in a row: two sectors of bytes
 _STEPS = 4  # in which a program walks its tile, 2 pixels a thread: more in flight would take all registers
 _FACES = 32  # looked at together
 _REGISTERS = 128  # a thread: left to itself ptxas spills a few to fit one more program on a multiprocessor
 
-_MAX_TAPS, _TAP_SLACK, _FLATTEST = tl.constexpr(64.0), tl.constexpr(1e-3), tl.constexpr(1e-6)  # as ops/_matrix.py
-
 
 @triton.jit
-def _scale(a, b, c, d):
-    """Larger and smaller singular value of [[a, b], [c, d]]."""
-    p, q, r, s = a + d, c - b, a - d, b + c
-    larger = (tl.sqrt(p * p + q * q) + tl.sqrt(r * r + s * s)) * 0.5
-    return larger, tl.abs(a * d - b * c) / tl.maximum(larger, 1e-30)
-
-
-@triton.jit
-def _next_face(matrix, frame, count, after, m, x, y, half_x, half_y, side, FACES: tl.constexpr):
+def _next_face(matrix, frame, frames, count, after, m, x, y, half_x, half_y, side, FACES: tl.constexpr):
     """The first face after `after` that belongs to frame m and shows within (half_x, half_y) luma pixels of (x, y), or
-    `count`. A face that is not finite or flat shows nowhere: no comparison with a NaN holds."""
+    `count`. A face that cannot be used shows nowhere."""
     found, start = count, after + 1
     while (start < count) & (found == count):
-        n = start + tl.arange(0, FACES)
-        there = n < count
-        p = matrix + n * 6
-        a, b, c = tl.load(p, there, 0.0), tl.load(p + 1, there, 0.0), tl.load(p + 2, there, 0.0)
-        d, e, f = tl.load(p + 3, there, 0.0), tl.load(p + 4, there, 0.0), tl.load(p + 5, there, 0.0)
-        larger, smaller = _scale(a, b, d, e)
-        u, v = a * x + b * y + c, d * x + e * y + f
-        reach_u, reach_v = tl.abs(a) * half_x + tl.abs(b) * half_y + 1.0, tl.abs(d) * half_x + tl.abs(e) * half_y + 1.0
+        n = tl.minimum(start + tl.arange(0, FACES), count - 1)
+        to_face, which, _, usable = face_of(matrix, frame, frames, n)
+        a, b, tx, c, d, ty = to_face
+        u, v = a * x + b * y + tx, c * x + d * y + ty
+        reach_u, reach_v = tl.abs(a) * half_x + tl.abs(b) * half_y + 1.0, tl.abs(c) * half_x + tl.abs(d) * half_y + 1.0
         crosses = (u + reach_u >= 0) & (u - reach_u <= side) & (v + reach_v >= 0) & (v - reach_v <= side)
-        mine = there & (tl.load(frame + n, there, -1) == m)
-        found = tl.min(tl.where(mine & crosses & (smaller > larger * _FLATTEST), n, count), 0)
+        found = tl.min(tl.where(usable & (which == m) & crosses, n, count), 0)
         start += FACES
     return found
 
 
 @triton.jit
-def _place(a, b, c, x, y):
-    """a x + b y + c. The rounding errors of the products and sums are computed too, and added in the end."""
-    p, q = a * x, b * y
-    low = tl.fma(a, x, -p) + tl.fma(b, y, -q)
-    s = p + q
-    t = s - p
-    low += (p - (s - t)) + (q - t)
-    whole = s + c
-    t = whole - s
-    return whole + (low + (s - (whole - t)) + (c - t))
-
-
-@triton.jit
-def _means(face, alpha, a, b, u0, d, e, v0, across, down, side, strides):
-    """Means over the taps of rgb * alpha and of alpha at (u0, v0) + [[a, b], [d, e]] (across, down) in the face."""
-    larger, _ = _scale(a, b, d, e)
-    taps = tl.minimum(tl.maximum(tl.ceil(larger - _TAP_SLACK), 1.0), _MAX_TAPS).to(tl.int32)
+def _means(face, alpha, a, b, u0, c, d, v0, taps, across, down, side, strides):
+    """Means over the taps of rgb * alpha and of alpha at (u0, v0) + [[a, b], [c, d]] (across, down) in the face."""
     share = 1.0 / taps.to(tl.float32)
     red = tl.zeros_like(across + down)
     green, blue, weight = red, red, red
     for tap in range(taps * taps):
         px, py = across + ((tap % taps + 0.5) * share - 0.5), down + ((tap // taps + 0.5) * share - 0.5)
         u = tl.minimum(tl.maximum(a * px + b * py + u0, -1.0), side)
-        v = tl.minimum(tl.maximum(d * px + e * py + v0, -1.0), side)
+        v = tl.minimum(tl.maximum(c * px + d * py + v0, -1.0), side)
         x0, y0 = tl.floor(u).to(tl.int32), tl.floor(v).to(tl.int32)
         right, lower = u - x0.to(tl.float32), v - y0.to(tl.float32)
         colour, opacity = face + (y0 * strides[1] + x0 * strides[2]), alpha + (y0 * strides[3] + x0 * strides[4])
@@ -125,14 +98,14 @@ def _load(at, inside, STEP: tl.constexpr):
 def _lay_over(
     plane, width, height, x, y,  # of one frame; the samples from (x, y) on
     pitch, siting_x, siting_y,  # sample (x, y) lies at luma pixel (pitch x + siting_x, pitch y + siting_y)
-    face, alpha, matrix, frame, count, side, strides, face_stride, alpha_stride, numbers, m, lowest,
+    face, alpha, matrix, frame, frames, count, side, strides, face_stride, alpha_stride, numbers, m, lowest,
     CHANNELS: tl.constexpr, FIRST: tl.constexpr,  # of Y, Cb, Cr or of R, G, B
     STEP: tl.constexpr, LIMIT: tl.constexpr, WIDE: tl.constexpr, ROWS: tl.constexpr, FACES: tl.constexpr,
 ):  # fmt: skip
     """Lays the faces from `lowest` on over WIDE x ROWS samples of a plane, which are read and written once."""
     middle_x, middle_y = (x + (WIDE - 1) * 0.5) * pitch + siting_x, (y + (ROWS - 1) * 0.5) * pitch + siting_y
     half_x, half_y = WIDE * 0.5 * pitch, ROWS * 0.5 * pitch
-    n = _next_face(matrix, frame, count, lowest - 1, m, middle_x, middle_y, half_x, half_y, side, FACES)
+    n = _next_face(matrix, frame, frames, count, lowest - 1, m, middle_x, middle_y, half_x, half_y, side, FACES)
     if n < count:
         across, down = tl.arange(0, WIDE)[None, :], tl.arange(0, ROWS)[:, None]
         inside = (x + across < width) & (y + down < height)
@@ -145,21 +118,21 @@ def _lay_over(
         if CHANNELS > 2:
             three = _load(at + 2, inside, STEP)
         while n < count:
-            p = matrix + n * 6
-            a, b, c = tl.load(p), tl.load(p + 1), tl.load(p + 2)
-            d, e, f = tl.load(p + 3), tl.load(p + 4), tl.load(p + 5)
-            corner_x, corner_y = x * pitch + siting_x, y * pitch + siting_y
-            u, v = _place(a, b, c, corner_x, corner_y), _place(d, e, f, corner_x, corner_y)
-            a, b, d, e = a * pitch, b * pitch, d * pitch, e * pitch
+            to_face, _, larger, _ = face_of(matrix, frame, frames, n)
+            a, b, tx, c, d, ty = to_face
+            whole_u, rest_u = origin(a, b, tx, (x * pitch).to(tl.float32), (y * pitch).to(tl.float32))
+            whole_v, rest_v = origin(c, d, ty, (x * pitch).to(tl.float32), (y * pitch).to(tl.float32))
+            u, v = whole_u + (rest_u + a * siting_x + b * siting_y), whole_v + (rest_v + c * siting_x + d * siting_y)
+            a, b, c, d, taps = a * pitch, b * pitch, c * pitch, d * pitch, tap_count(larger * pitch)
             colours, weights = face + n.to(tl.int64) * face_stride, alpha + n.to(tl.int64) * alpha_stride
-            red, green, blue, weight = _means(colours, weights, a, b, u, d, e, v, across, down, side, strides)
+            red, green, blue, weight = _means(colours, weights, a, b, u, c, d, v, taps, across, down, side, strides)
             written |= inside & (weight > 0)
             one = _blend(one, red, green, blue, weight, FIRST, numbers, STEP, LIMIT)
             if CHANNELS > 1:
                 two = _blend(two, red, green, blue, weight, FIRST + 1, numbers, STEP, LIMIT)
             if CHANNELS > 2:
                 three = _blend(three, red, green, blue, weight, FIRST + 2, numbers, STEP, LIMIT)
-            n = _next_face(matrix, frame, count, n, m, middle_x, middle_y, half_x, half_y, side, FACES)
+            n = _next_face(matrix, frame, frames, count, n, m, middle_x, middle_y, half_x, half_y, side, FACES)
         kind = plane.dtype.element_ty
         tl.store(at, one.to(kind), written)
         if CHANNELS > 1:
@@ -173,7 +146,7 @@ def _paste(
     first,  # luma [M, H, W], or RGB [M, H, W, 3]
     second,  # chroma [M, h, w, 2]
     width, height, x0, y0,  # x0, y0: where the grid begins
-    face, alpha, matrix, frame, count, side,
+    face, alpha, matrix, frame, frames, count, side,
     strides, face_stride, alpha_stride,  # of face c, y, x and alpha y, x; from face to face
     siting_x, siting_y,
     numbers,  # 12: from rgb to codes
@@ -183,14 +156,14 @@ def _paste(
     x, y, m = x0 + tl.program_id(0) * WIDE, y0 + tl.program_id(1) * HIGH, tl.program_id(2)
     middle_x, middle_y = x + (WIDE - 1) * 0.5, y + (HIGH - 1) * 0.5
     half_x, half_y = WIDE * 0.5 + 2.0, HIGH * 0.5 + 2.0  # a chroma sample's siting and taps lie up to 2 pixels outside
-    lowest = _next_face(matrix, frame, count, -1, m, middle_x, middle_y, half_x, half_y, side, FACES)
+    lowest = _next_face(matrix, frame, frames, count, -1, m, middle_x, middle_y, half_x, half_y, side, FACES)
     if lowest < count:
         channels: tl.constexpr = 1 if NATIVE else 3
         plane = first + m.to(tl.int64) * height * width * channels
         for step in range(tl.cdiv(tl.minimum(height - y, HIGH), ROWS)):
             _lay_over(
                 plane, width, height, x, y + step * ROWS, 1.0, 0.0, 0.0,
-                face, alpha, matrix, frame, count, side, strides, face_stride, alpha_stride, numbers, m, lowest,
+                face, alpha, matrix, frame, frames, count, side, strides, face_stride, alpha_stride, numbers, m, lowest,
                 channels, 0, STEP, LIMIT, WIDE, ROWS, FACES,
             )  # fmt: skip
         if NATIVE:
@@ -199,8 +172,8 @@ def _paste(
             for step in range(tl.cdiv(tl.minimum(h - y // 2, HIGH // 2), 2 * ROWS)):
                 _lay_over(
                     plane, w, h, x // 2, y // 2 + step * 2 * ROWS, 2.0, siting_x, siting_y,
-                    face, alpha, matrix, frame, count, side, strides, face_stride, alpha_stride, numbers, m, lowest,
-                    2, 1, STEP, LIMIT, WIDE // 2, 2 * ROWS, FACES,
+                    face, alpha, matrix, frame, frames, count, side, strides, face_stride, alpha_stride, numbers,
+                    m, lowest, 2, 1, STEP, LIMIT, WIDE // 2, 2 * ROWS, FACES,
                 )  # fmt: skip
 
 
@@ -221,7 +194,7 @@ def paste(
     limit = {} if torch.version.hip else {"maxnreg": _REGISTERS}  # Triton's compiler for AMD knows no such option
     (x0, y0, x1, y1), (frames, height, width), high = area, planes[0].shape[:3], BLOCK // _WIDTH
     _paste[(triton.cdiv(x1 - x0, _WIDTH), triton.cdiv(y1 - y0, high), frames)](
-        words[0], words[-1], width, height, x0, y0, face, alpha, matrix, frame, len(matrix), face.shape[3],
+        words[0], words[-1], width, height, x0, y0, face, alpha, matrix, frame, frames, len(matrix), face.shape[3],
         (*face.stride()[1:], *alpha.stride()[2:]), face.stride(0), alpha.stride(0), *siting, tuple(from_rgb),
         NATIVE=native, STEP=64 if deep else 1, LIMIT=1023 if deep else 255,
         WIDE=_WIDTH, HIGH=high, ROWS=high // _STEPS, FACES=_FACES, **limit,

@@ -1,4 +1,4 @@
-"""paste: what it writes, what it leaves, and that every implementation writes the same."""
+"""paste: what it writes, what it leaves, and how it is built in."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from fastswap.ops import Colour, Planes, paste, warp
 
@@ -69,11 +67,11 @@ def difference(a: Planes, b: Planes) -> int:
 # What it writes
 
 
-def test_an_opaque_face_replaces_the_frame(impl):
+def test_an_opaque_face_replaces_the_frame(impl, call):
     frame = noise("rgb", 1, 20, 20)
     face = torch.rand(1, 3, 12, 12)
     before = frame.data[0].clone()
-    paste(frame, face, torch.ones(1, 1, 12, 12), torch.tensor([similarity(1, 0, -5, -3)]), impl=impl)
+    call(paste, frame, face, torch.ones(1, 1, 12, 12), torch.tensor([similarity(1, 0, -5, -3)]), impl=impl)
     inside = (face[0] * 255 + 0.5).floor().to(torch.uint8).permute(1, 2, 0)
     assert torch.equal(frame.data[0][0, 3:15, 5:17], inside)
     before[0, 3:15, 5:17] = inside
@@ -83,55 +81,55 @@ def test_an_opaque_face_replaces_the_frame(impl):
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("siting", [(0.0, 0.5), (0.5, 0.5), (1.0, 0.0)])
 @pytest.mark.parametrize("scale", [0.5, 1.0])
-def test_a_crop_pasted_back_changes_little(impl, layout, siting, scale):
+def test_a_crop_pasted_back_changes_little(impl, call, layout, siting, scale):
     frame = smooth(layout, Colour("bt709", False, siting))
     matrix = torch.tensor([similarity(scale, 0.3, 20, 8)])
-    crop, pasted = warp(frame, matrix, 64, impl=impl), frame.clone()
-    paste(pasted, crop, disc(64), inverse(matrix), impl=impl)
+    crop, pasted = call(warp, frame, matrix, 64, impl=impl), frame.clone()
+    call(paste, pasted, crop, disc(64), inverse(matrix), impl=impl)
     assert difference(frame, pasted) <= (3 if layout == "p010" else 1)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize(("matrix", "full_range"), [("bt601", False), ("bt709", True), ("bt2020", False)])
-def test_a_flat_colour_reads_back(impl, layout, matrix, full_range):
+def test_a_flat_colour_reads_back(impl, call, layout, matrix, full_range):
     frame = noise(layout, 1, 32, 32, Colour(matrix, full_range))
     rgb = torch.tensor([0.7, 0.4, 0.2])
-    paste(frame, rgb.view(1, 3, 1, 1).expand(1, 3, 32, 32), torch.ones(1, 1, 32, 32), IDENTITY, impl=impl)
-    out = warp(frame, IDENTITY, 32, impl=impl)[0, :, 8:24, 8:24]
+    call(paste, frame, rgb.view(1, 3, 1, 1).expand(1, 3, 32, 32), torch.ones(1, 1, 32, 32), IDENTITY, impl=impl)
+    out = call(warp, frame, IDENTITY, 32, impl=impl)[0, :, 8:24, 8:24]
     torch.testing.assert_close(
         out, rgb.view(3, 1, 1).expand(3, 16, 16), atol=0.006, rtol=0
     )  # half a code of Y and of Cb
 
 
-def test_half_alpha_is_the_mean(impl):
+def test_half_alpha_is_the_mean(impl, call):
     frame = Planes("rgb", (torch.full((1, 9, 9, 3), 100, dtype=torch.uint8),))
-    paste(frame, torch.full((1, 3, 9, 9), 200 / 255), torch.full((1, 1, 9, 9), 0.5), IDENTITY, impl=impl)
+    call(paste, frame, torch.full((1, 3, 9, 9), 200 / 255), torch.full((1, 1, 9, 9), 0.5), IDENTITY, impl=impl)
     assert (frame.data[0] == 150).all()
 
 
-def test_colour_does_not_bleed_in_from_where_alpha_is_zero(impl):
+def test_colour_does_not_bleed_in_from_where_alpha_is_zero(impl, call):
     frame = Planes("rgb", (torch.full((1, 20, 20, 3), 128, dtype=torch.uint8),))
     alpha, face = torch.zeros(1, 1, 16, 16), torch.ones(1, 3, 16, 16)
     alpha[..., 4:12, 4:12] = 1
     face[..., 4:12, 4:12] = 128 / 255
-    paste(frame, face, alpha, torch.tensor([similarity(1.3, 0.4, -2.3, -4.6)]), impl=impl)
+    call(paste, frame, face, alpha, torch.tensor([similarity(1.3, 0.4, -2.3, -4.6)]), impl=impl)
     assert (frame.data[0] == 128).all()
 
 
-def test_a_shrunken_face_does_not_alias(impl):
+def test_a_shrunken_face_does_not_alias(impl, call):
     """Lines one pixel wide become grey."""
     frame = Planes("rgb", (torch.zeros(1, 40, 40, 3, dtype=torch.uint8),))
     lines = (torch.arange(128) % 2).float().expand(1, 3, 128, 128)
-    paste(frame, lines, torch.ones(1, 1, 128, 128), torch.tensor([similarity(4, 0.2, -10, -10)]), impl=impl)
+    call(paste, frame, lines, torch.ones(1, 1, 128, 128), torch.tensor([similarity(4, 0.2, -10, -10)]), impl=impl)
     inside = frame.data[0][0, 12:24, 10:22].float()
     assert (inside - 127.5).abs().max() < 50
 
 
-def test_later_faces_lie_over_earlier_ones(impl):
+def test_later_faces_lie_over_earlier_ones(impl, call):
     frame = noise("rgb", 2, 16, 16)
     faces = torch.stack([torch.full((3, 8, 8), level) for level in (0.2, 0.4, 0.6)])
     matrix = torch.tensor([similarity(1, 0, -4, -4)]).repeat(3, 1, 1)
-    paste(frame, faces, torch.ones(3, 1, 8, 8), matrix, frame=torch.tensor([1, 0, 1]), impl=impl)
+    call(paste, frame, faces, torch.ones(3, 1, 8, 8), matrix, frame=torch.tensor([1, 0, 1]), impl=impl)
     assert (frame.data[0][0, 4:12, 4:12] == 102).all()
     assert (frame.data[0][1, 4:12, 4:12] == 153).all()
 
@@ -140,23 +138,28 @@ def test_later_faces_lie_over_earlier_ones(impl):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_without_alpha_nothing_changes(impl, layout):
+def test_without_alpha_nothing_changes(impl, call, layout):
     frame = noise(layout, 1, 31, 33)
     before = frame.clone()
-    paste(
-        frame, torch.rand(1, 3, 16, 16), torch.zeros(1, 1, 16, 16), torch.tensor([similarity(0.7, 1, 0, 0)]), impl=impl
+    call(
+        paste,
+        frame,
+        torch.rand(1, 3, 16, 16),
+        torch.zeros(1, 1, 16, 16),
+        torch.tensor([similarity(0.7, 1, 0, 0)]),
+        impl=impl,
     )
     assert difference(frame, before) == 0
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize(("scale", "angle", "x", "y"), [(0.6, 0.4, 2, -12), (1, 0, -50, -50), (3, 0.7, -40, -120)])
-def test_outside_of_alpha_every_bit_stays(impl, layout, scale, angle, x, y):
+def test_outside_of_alpha_every_bit_stays(impl, call, layout, scale, angle, x, y):
     frame = noise(layout, 1, 61, 83)
     if layout == "p010":  # even bits that no ten-bit code has
         frame = Planes(layout, tuple((plane.int() | 5).to(torch.uint16) for plane in frame.data))
     before, matrix = frame.clone(), torch.tensor([similarity(scale, angle, x, y)])
-    paste(frame, torch.rand(1, 3, 32, 32), disc(32), matrix, impl=impl)
+    call(paste, frame, torch.rand(1, 3, 32, 32), disc(32), matrix, impl=impl)
     linear, shift = matrix[0, :, :2], matrix[0, :, 2]
     changed = 0
     for plane, (now, old) in enumerate(zip(frame.data, before.data, strict=True)):
@@ -169,85 +172,52 @@ def test_outside_of_alpha_every_bit_stays(impl, layout, scale, angle, x, y):
     assert changed > 0 or (scale, x) == (1, -50)
 
 
-def test_ten_bit_codes_stay_ten_bit_codes(impl):
+def test_ten_bit_codes_stay_ten_bit_codes(impl, call):
     frame = noise("p010", 1, 40, 40)
-    paste(
-        frame, torch.rand(1, 3, 32, 32), torch.rand(1, 1, 32, 32), torch.tensor([similarity(0.9, 0.2, 0, 0)]), impl=impl
+    call(
+        paste,
+        frame,
+        torch.rand(1, 3, 32, 32),
+        torch.rand(1, 1, 32, 32),
+        torch.tensor([similarity(0.9, 0.2, 0, 0)]),
+        impl=impl,
     )
     assert all(int((plane.int() & 63).max()) == 0 for plane in frame.data)
 
 
 @pytest.mark.parametrize("at", [-1000.0, 1000.0, 1e30])
-def test_faces_outside_of_the_frame(impl, at):
+def test_faces_outside_of_the_frame(impl, call, at):
     frame = noise("nv12", 1, 16, 16)
     before = frame.clone()
-    paste(frame, torch.rand(1, 3, 8, 8), torch.ones(1, 1, 8, 8), torch.tensor([similarity(1, 0.1, at, 3)]), impl=impl)
+    call(
+        paste,
+        frame,
+        torch.rand(1, 3, 8, 8),
+        torch.ones(1, 1, 8, 8),
+        torch.tensor([similarity(1, 0.1, at, 3)]),
+        impl=impl,
+    )
     assert difference(frame, before) == 0
 
 
-def test_strided_frames_are_written_in_place(impl):
+def test_strided_frames_are_written_in_place(impl, call):
     frame = noise("nv12", 1, 20, 24)
     bases = [torch.cat([plane, plane], dim=2) for plane in frame.data]
     strided = Planes("nv12", tuple(base[:, :, : plane.shape[2]] for base, plane in zip(bases, frame.data, strict=True)))
     arguments = torch.rand(1, 3, 16, 16), torch.ones(1, 1, 16, 16), torch.tensor([similarity(1, 0.3, 0, 0)])
-    paste(frame, *arguments, impl=impl)
-    paste(strided, *arguments, impl=impl)
+    call(paste, frame, *arguments, impl=impl)
+    call(paste, strided, *arguments, impl=impl)
     assert difference(frame, strided) == 0
     assert not torch.equal(bases[0][:, :, :24], bases[0][:, :, 24:])
-
-
-# The others agree with the reference
-
-
-def agree(a: Planes, b: Planes) -> None:
-    """The same codes; where a value falls on a half, which is rare, a neighbour."""
-    assert difference(a, b) <= 1
-    unlike = sum(int((p.int() != q.int()).sum()) for p, q in zip(a.data, b.data, strict=True))
-    assert unlike <= 2 + 1e-3 * sum(plane.numel() for plane in a.data)
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    st.sampled_from(LAYOUTS),
-    st.tuples(st.integers(1, 50), st.integers(1, 50)),
-    st.integers(1, 24),
-    st.tuples(st.floats(0.1, 6), st.floats(0.1, 6)),
-    st.sampled_from([0.0, 0.7, math.pi / 2, math.pi]),
-    st.tuples(st.floats(-30, 30), st.floats(-30, 30)),
-    st.sampled_from([(0.0, 0.5), (0.5, 0.5), (1.0, 1.0)]),
-)
-def test_agrees_for_any_matrix(layout, shape, side, scale, angle, shift, siting):
-    colour = Colour("bt601", layout == "nv12", siting)
-    frame = noise(layout, 1, *shape, colour)
-    turn = np.array(similarity(1, angle, *shift))
-    matrix = torch.tensor(turn @ np.diag([*scale, 1.0])).float()[None]
-    face, alpha = torch.rand(1, 3, side, side), torch.rand(1, 1, side, side)
-    written = [frame.clone(), frame.clone()]
-    for planes, name in zip(written, ("numba", "reference"), strict=True):
-        paste(planes, face, alpha, matrix, impl=name)
-    agree(*written)
-
-
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-def test_agrees_with_the_reference(fast_impl, layout, dtype):
-    frame = noise(layout, 2, 120, 160)
-    face, alpha = torch.rand(4, 3, 64, 64).to(dtype), disc(64).repeat(4, 1, 1, 1).to(dtype)
-    numbers = [(0.5, 0.3, -10, -20), (1, 0, -30, -30), (2.4, -0.5, -100, -50), (-1.2, 0.1, 100, 90)]
-    matrix, which = torch.tensor([similarity(*n) for n in numbers]), torch.tensor([0, 1, 1, 0])
-    written = [frame.clone(), frame.clone()]
-    for planes, name in zip(written, (fast_impl, "reference"), strict=True):
-        paste(planes, face, alpha, matrix, frame=which, impl=name)
-    agree(*written)
 
 
 # What it refuses, and how it is built in
 
 
-def test_no_faces(impl):
+def test_no_faces(impl, call):
     frame = noise("nv12", 1, 8, 8)
     none = torch.zeros(0, dtype=torch.int64)
-    paste(frame, torch.zeros(0, 3, 8, 8), torch.zeros(0, 1, 8, 8), torch.zeros(0, 2, 3), frame=none, impl=impl)
+    call(paste, frame, torch.zeros(0, 3, 8, 8), torch.zeros(0, 1, 8, 8), torch.zeros(0, 2, 3), frame=none, impl=impl)
 
 
 @pytest.mark.parametrize(
