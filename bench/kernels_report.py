@@ -9,6 +9,7 @@ for an NVIDIA target, or needs more registers than there are, ends with exit sta
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import re
@@ -256,6 +257,20 @@ def _cuda_launches(operation: str, target: str, rows: dict[tuple[Any, ...], Comp
 
 def _nvrtc(source: str, kernel: str, defines: Any, target: str) -> tuple[int, int, int, str | None]:
     """Registers, bytes spilled, bytes of shared memory, and the first line of an error."""
+    log, error = _nvrtc_log(source, defines, target)
+    if error:
+        return 0, 0, 0, error
+    own = log[log.index(f"'{kernel}' for") :]  # a source may hold several kernels
+    found = re.search(r"(\d+) bytes stack frame.*?Used (\d+) registers(?:.*?(\d+) bytes smem)?", own, re.DOTALL)
+    if found is None:
+        raise RuntimeError(f"ptxas prints no use of registers: {log}")
+    smem = re.search(r"(\d+) bytes smem", own.split("Compiling entry")[0])
+    return int(found[2]), int(found[1]), int(smem[1]) if smem else 0, None
+
+
+@functools.cache
+def _nvrtc_log(source: str, defines: Any, target: str) -> tuple[str, str | None]:
+    """What ptxas says of all kernels of a source, and the first line of an error."""
     from cupy.cuda import nvrtc
 
     from fastswap.kernels.cuda import _cupy
@@ -264,14 +279,9 @@ def _nvrtc(source: str, kernel: str, defines: Any, target: str) -> tuple[int, in
     try:
         nvrtc.compileProgram(program, [*_cupy.options(defines), f"-arch={target}", "--ptxas-options=-v"])
     except nvrtc.NVRTCError:
-        return 0, 0, 0, next((line for line in nvrtc.getProgramLog(program).splitlines() if "error" in line), "failed")
-    log = nvrtc.getProgramLog(program)
-    own = log[log.index(f"'{kernel}' for") :]  # a source may hold several kernels
-    found = re.search(r"(\d+) bytes stack frame.*?Used (\d+) registers(?:.*?(\d+) bytes smem)?", own, re.DOTALL)
-    if found is None:
-        raise RuntimeError(f"ptxas prints no use of registers: {log}")
-    smem = re.search(r"(\d+) bytes smem", own.split("Compiling entry")[0])
-    return int(found[2]), int(found[1]), int(smem[1]) if smem else 0, None
+        lines = nvrtc.getProgramLog(program).splitlines()
+        return "", next((line for line in lines if "error" in line), "NVRTC failed and says nothing")
+    return nvrtc.getProgramLog(program), None
 
 
 # What is printed
