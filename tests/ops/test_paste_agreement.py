@@ -117,6 +117,22 @@ def test_many_tiles(fast_impl, call, layout, monkeypatch):
     agree(*written)
 
 
+@pytest.mark.parametrize("siting", [(0.0, 0.5), (1.0, 1.0)])
+def test_a_face_of_one_pixel_at_the_border_of_a_tile(fast_impl, call, siting, monkeypatch):
+    """It is found by all tiles that it reaches, with luma or only with chroma."""
+    if fast_impl == "triton":
+        monkeypatch.setattr(_impl.kernel("paste", "triton"), "BLOCK", 1024)
+    places = [(0.0, 0.0)]  # where tiles then begin
+    places += [(x, y) for x in (62.3, 63.5, 64.7, 66.2) for y in (14.3, 15.5, 16.7, 18.2)]
+    matrix = torch.tensor([similarity(0.7, 0, -0.7 * x, -0.7 * y) for x, y in places])
+    frame = noise("nv12", len(places), 20, 70, Colour(siting=siting))
+    written = [frame.clone(), frame.clone()]
+    face, alpha = torch.rand(len(places), 3, 1, 1), torch.ones(len(places), 1, 1, 1)
+    for planes, name in zip(written, (fast_impl, "reference"), strict=True):
+        call(paste, planes, face, alpha, matrix, impl=name)
+    agree(*written)
+
+
 def test_many_faces_lie_in_their_order(fast_impl, call):
     """More than a kernel looks at together, most of them in another frame or beside it."""
     count, shown = 300, [0, 31, 32, 255, 256, 299]
