@@ -46,8 +46,10 @@ def composite(
     generate: Generate,
     settings: CompositeSettings,
 ) -> None:
-    """Swaps N faces in M native frames, in place. A sample outside of every face's mask stays as it was, bit for
-    bit."""
+    """Swaps N faces in M native frames, in place. A sample outside of every face's mask stays as it was, bit for bit.
+
+    Alignment, landmarks and frame may stay on the CPU where the frames are on a GPU: they are checked there, and the
+    operations wait for nothing."""
     if not len(frame):
         return
     impl = settings.impl

@@ -60,10 +60,8 @@ class _Swapper:
         planes = Planes.stack([frames[i].planes for i in found]).to(self.device)
         chosen = np.concatenate(rows)
         which = torch.repeat_interleave(torch.arange(len(rows)), torch.tensor([len(r) for r in rows]))
-        alignment, landmarks = (
-            values.to(self.device) for values in (self.faces.alignments(chosen), self.faces.landmarks(chosen))
-        )
-        composite(planes, alignment, landmarks, which.to(self.device), self.generate, self.settings)
+        alignment, landmarks = self.faces.alignments(chosen), self.faces.landmarks(chosen)
+        composite(planes, alignment, landmarks, which, self.generate, self.settings)
         planes = planes.to("cpu")
         swapped = list(frames)
         for slot, i in enumerate(found):
