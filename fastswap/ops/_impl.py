@@ -85,7 +85,7 @@ def emulated(name: str) -> bool:
 
 
 def on_host(impl: str) -> bool:
-    """Whether an implementation takes matrices as float64 on the CPU; those of the GPU take them where the frames are."""
+    """Whether an implementation takes matrices as float64 on the CPU; those of a GPU take them beside the frames."""
     return _DEVICES.get(impl) != "cuda"
 
 

@@ -16,7 +16,7 @@ G = S(i) - S(i + 1), each row's difference with the next (-2 sin(pi k / (2 s - 2
     S r S = S Dx G + G' Dy S,        Dx, Dy: the differences wanted along rows and columns.
 
 G is small where the eigenvalues are, and with it the rounding. Two products more, and against float64, by running this
-very path with its rounding on the CPU: within 0.2 level on noise and 0.13 on smooth pictures, from 3 to 512 px.
+very path with its rounding on the CPU: within 0.2 level on noise and 0.2 on smooth pictures, from 3 to 512 px.
 
 Coefficients of the correction are at most 2 s^2 / pi (differences of at most 2 at 2 s^2 edges, a least eigenvalue of
 -2 (pi / s)^2): divided by s^2 / 2^16 they cannot overflow, whatever the pictures are.

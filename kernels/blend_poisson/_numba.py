@@ -1,20 +1,20 @@
 """Poisson blending on the CPU: every second row eliminated, a sine transform along the rows, and equations down them.
 
-With T the tridiagonal matrix (1, -4, 1) the equation of row y is c[y - 1] + T c[y] + c[y + 1] = r[y]. The rows above and
-below, less T times this one, leave an equation of every second row alone (one step of cyclic reduction):
+With T the tridiagonal matrix (1, -4, 1) the equation of row y is c[y - 1] + T c[y] + c[y + 1] = r[y]. The rows above
+and below, less T times this one, leave an equation of every second row alone (one step of cyclic reduction):
 
     c[y - 2] + (2 - T^2) c[y] + c[y + 2] = r[y - 1] - T r[y] + r[y + 1].
 
 The sine waves are T's eigenvectors too, with l_k - 2. So a transform along x, a product with a fixed matrix, turns that
 into one tridiagonal equation for each wave, solved in two passes down the columns, all waves side by side in a vector
-(Thomas; the pivots depend on the size only). The rows between follow from T c[y] = r[y] - c[y - 1] - c[y + 1], where the
-inverse of T is a short filter: it falls by 3.7 a pixel. (Hockney: A Fast Direct Solution of Poisson's Equation Using
-Fourier Analysis, Journal of the ACM 12(1), 1965, does all of this with a Fourier transform.)
+(Thomas; the pivots depend on the size only). The rows between follow from T c[y] = r[y] - c[y - 1] - c[y + 1], where
+the inverse of T is a short filter: it falls by 3.7 a pixel. (Hockney: A Fast Direct Solution of Poisson's Equation
+Using Fourier Analysis, Journal of the ACM 12(1), 1965, does all of this with a Fourier transform.)
 
 Waves of odd number are even about the middle, the others odd: rows folded about their middle halve the products. Left
 are 0.4 GFLOP for a face of 512 px, in float32, by torch's matrix product, where transforms of all rows both ways take
-3.2. A fast Fourier transform would be no gain: it is slow at lengths such as 511 = 7 x 73 and 127, which is what pictures
-of 512 and 128 px have. Products take 5 of 7 ms, and obey torch.set_num_threads; all the rest is one thread.
+3.2. A fast Fourier transform would be no gain: it is slow at lengths such as 511 = 7 x 73 and 127, which is what
+pictures of 512 and 128 px have. Products take 5 of 7 ms, and obey torch.set_num_threads; all the rest is one thread.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def _count(face, target, mask, parts, pixels, rows):
         place = first + row * (WARPS * ROWS) + own
         inside = place < pixels
         steps = _level(tl.load(mask + place, inside, 0.0)).to(tl.float32)
-        if c < 3:
+        if c < 3:  # noqa: SIM108 (not both loads)
             level = _level(tl.load(face + place, inside, 0.0))
         else:
             level = _level(tl.load(target + place, inside, 0.0))
