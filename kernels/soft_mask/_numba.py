@@ -7,9 +7,9 @@
    the mask, `outer` outside): a row wholly outside looks no further than MARGIN unless the mask is dilated.
 3. The distance smoothed and the ramp, a row at a time.
 
-Step 2 is the largest part, two fifths of the time for a face of 256 px: eight vector instructions for 16 px and a k, 24 k
-for an erosion of 6 px and a feather of 16. It takes its rows and shifts inside of its own loop over k: to pass five
-slices to a function takes 56 ns, in which the loop does more than 2,000 px that are in the first cache.
+Step 2 is the largest part, two fifths of the time for a face of 256 px: eight vector instructions for 16 px and a k,
+24 k for an erosion of 6 px and a feather of 16. It takes its rows and shifts inside of its own loop over k: to pass
+five slices to a function takes 56 ns, in which the loop does more than 2,000 px that are in the first cache.
 """
 
 from __future__ import annotations
