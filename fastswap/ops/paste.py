@@ -33,9 +33,8 @@ def paste(
             sample positions, a chroma sample over the two by two luma pixels around its siting.
         padding: outside of the face's square alpha is 0, constant.
         rounding: to the nearest code, halves up; codes keep within their bits, P010's stay multiples of 64.
-
-        matrices: on the CPU, or with the frames: a GPU is not waited for, and only the faces' rectangle is visited,
-            where they are on the CPU. While a CUDA graph is captured they are on the GPU; a face that cannot be is left out.
+        matrices: on the CPU, or with the frames. Where they are on the CPU a GPU is not waited for, and only the faces'
+            rectangle is visited. While a CUDA graph is captured they are on the GPU; a face that cannot be is left out.
 
     A sample whose alpha is 0 stays as it is, bit for bit. Implementations differ by at most one code, where a value is
     within rounding of a half. Not differentiable. Raises what `warp` raises. Frames that are not contiguous are written
