@@ -216,11 +216,12 @@ def gpu_impl(request, monkeypatch):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_without_the_host_the_same_is_written(gpu_impl, call, layout):
+    """But for rounding: tiles that begin elsewhere count their pixels from another corner."""
     frame = noise(layout, 2, 41, 90)
     matrix, which = torch.tensor([similarity(0.9, 0.4, -20, -9), similarity(1.5, 0, -90, -20)]), torch.tensor([1, 0])
     face, pasted = torch.rand(2, 3, 16, 16), frame.clone()
     call(paste, pasted, face, torch.ones(2, 1, 16, 16), matrix, frame=which, impl=gpu_impl)
-    assert same(replayed(gpu_impl, frame.clone(), face, matrix, which), pasted)
+    agree(replayed(gpu_impl, frame.clone(), face, matrix, which), pasted)
     assert not same(frame, pasted)
 
 
