@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import statistics
 import subprocess
 import sys
+from collections import defaultdict
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +17,7 @@ from fastswap.ops import OPERATIONS, _impl
 from fastswap.ops._fastest import FASTEST
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+RESULTS = Path(__file__).resolve().parents[2] / "bench" / "results"
 ON_GPU = {"blend_pyramid": "cupy", "blend_poisson": "cupy"}  # all others: triton
 
 
@@ -59,6 +64,23 @@ def test_the_orders_name_what_is_built_and_end_with_the_reference(operation, dev
     order = FASTEST[device].names[operation]
     assert set(order) <= set(_impl.implementations(operation))
     assert order[-1] == "reference"
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("device", [device for device, order in FASTEST.items() if order.measured])
+def test_the_order_is_the_one_that_was_measured(operation, device):
+    """By the geometric mean, over the cases that all implementations ran, of their medians."""
+    order = FASTEST[device]
+    record = json.loads((RESULTS / order.measured).read_text(encoding="utf-8"))
+    medians = defaultdict(dict)
+    for row in record["rows"]:
+        if row["operation"] == operation and row["kind"] == "ours" and row["device"] == device and row["median"]:
+            medians[row["case"], row["batch"], row["mode"]][row["contender"]] = row["median"]
+    names = order.names[operation]
+    complete = [found for found in medians.values() if set(names) <= set(found)]
+    assert complete, f"{order.measured} has no case of {operation} that {' and '.join(names)} all ran"
+    mean = {name: statistics.geometric_mean(found[name] for found in complete) for name in names}
+    assert sorted(names, key=mean.get) == list(names), mean
 
 
 def test_auto_without_numba_is_the_reference(without):
