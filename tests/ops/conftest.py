@@ -68,6 +68,12 @@ def moved(value: Any, device: torch.device) -> Any:
 
 
 @pytest.fixture
+def there(impl: str) -> Callable[[Any], Any]:
+    """there(value): tensors and planes where the test's implementation runs, for what `call` cannot call."""
+    return lambda value: moved(value, home(impl))
+
+
+@pytest.fixture
 def call() -> Callable[..., Any]:
     """call(op, ..., impl=impl): op where that implementation runs, results on the CPU, planes written in place."""
 

@@ -234,17 +234,17 @@ class TestAgreement:
         torch.testing.assert_close(results[0], expected, atol=TOLERANCE[method], rtol=0)
 
     @every_method
-    def test_opcheck(self, impl, method):
+    def test_opcheck(self, impl, there, method):
         if impl == "triton" and method == "histogram":
             pytest.skip("forty calls of the slowest kernels in the interpreter; the operation is the same")
-        arguments = (faces(8), faces(8, seed=1), masks(8).contiguous(), method, impl)
-        torch.library.opcheck(torch.ops.fastswap.match_colour.default, arguments)
+        arguments = there((faces(8), faces(8, seed=1), masks(8).contiguous()))
+        torch.library.opcheck(torch.ops.fastswap.match_colour.default, (*arguments, method, impl))
 
-    def test_compiles_as_one_graph(self, impl):
+    def test_compiles_as_one_graph(self, impl, there):
         @torch.compile(fullgraph=True, backend="aot_eager")
         def step(face, target, mask):
             return match_colour(face * 0.9, target, mask, impl=impl) * mask
 
-        arguments = (faces(), faces(seed=1), masks())
-        expected = match_colour(arguments[0] * 0.9, *arguments[1:], impl=impl) * masks()
+        arguments = there((faces(), faces(seed=1), masks()))
+        expected = match_colour(arguments[0] * 0.9, *arguments[1:], impl=impl) * arguments[2]
         torch.testing.assert_close(step(*arguments), expected)

@@ -241,9 +241,8 @@ def test_arguments_are_checked(change, error):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_opcheck(impl, layout):
-    frame = noise(layout, 1, 12, 14)
-    face, alpha = torch.rand(1, 3, 8, 8), torch.rand(1, 1, 8, 8)
+def test_opcheck(impl, there, layout):
+    frame, face, alpha = there([noise(layout, 1, 12, 14), torch.rand(1, 3, 8, 8), torch.rand(1, 1, 8, 8)])
     torch.library.opcheck(
         torch.ops.fastswap.paste.default,
         (list(frame.data), face, alpha, IDENTITY, None, "bt709", False, [0.0, 0.5], impl),

@@ -226,8 +226,8 @@ def test_arguments_are_checked(change, error):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_opcheck(impl, layout):
-    frames = noise(layout, 2, 12, 14)
+def test_opcheck(impl, there, layout):
+    frames = there(noise(layout, 2, 12, 14))
     matrix = IDENTITY.repeat(3, 1, 1)
     numbers = ("bt709", False, [0.0, 0.5], 0.0, 1.0, torch.float16, False, impl)
     torch.library.opcheck(
