@@ -56,7 +56,8 @@ def compile_all(operations: Sequence[str] = OPERATIONS, targets: Sequence[str] |
     """Every kernel of these operations for these targets (None: all), by as many processes as there are cores."""
     jobs = [("triton", target, tuple(operations)) for target in TRITON_TARGETS if targets is None or target in targets]
     jobs += [("cupy", target, tuple(operations)) for target in CUDA_TARGETS if targets is None or target in targets]
-    with ProcessPoolExecutor(cores(), mp_context=get_context("spawn")) as pool:  # the interpreter may be on in here
+    with mock.patch.dict(os.environ), ProcessPoolExecutor(cores(), mp_context=get_context("spawn")) as pool:
+        os.environ.pop("TRITON_INTERPRET", None)  # the processes compile, and torch imports triton when it is imported
         return [row for rows in pool.map(_compile, jobs) for row in rows]
 
 
@@ -169,7 +170,6 @@ _CALLS: dict[str, Callable[[], Iterator[Call]]] = {
 
 def _compile(job: tuple[str, str, tuple[str, ...]]) -> list[Compiled]:
     impl, target, operations = job
-    os.environ.pop("TRITON_INTERPRET", None)  # this process compiles; triton reads it when it is imported, below
     rows: dict[tuple[Any, ...], Compiled] = {}
     with mock.patch.object(_impl, "emulated", return_value=True):
         for operation in operations:

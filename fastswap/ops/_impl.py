@@ -8,9 +8,12 @@ from __future__ import annotations
 import functools
 import importlib
 import os
+from collections.abc import Sequence
 from types import ModuleType
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from fastswap.errors import MissingDependencyError
 from fastswap.ops._fastest import FASTEST
@@ -74,8 +77,18 @@ def implementations(operation: str) -> dict[str, str | None]:
     return found
 
 
+def run(
+    operation: str, impl: str, first: Tensor | Sequence[Tensor], *arguments: Any, function: str | None = None
+) -> Any:
+    """Calls the function of the operation's name in its implementation, on the device of the first argument: Triton
+    launches on the current one. `impl` is a name that `resolve` gave."""
+    module = kernel(operation, impl)
+    with torch.cuda.device_of(first if isinstance(first, Tensor) else first[0]):  # type: ignore[no-untyped-call]
+        return getattr(module, function or operation)(first, *arguments)
+
+
 def kernel(operation: str, impl: str) -> ModuleType:
-    """The module that implements `operation`, imported on first use. `impl` is a name that `resolve` gave."""
+    """The module that implements `operation`, imported on first use."""
     return importlib.import_module(f"fastswap.kernels.{operation}.{_MODULES[impl]}")
 
 

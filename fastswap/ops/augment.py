@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastswap.ops._impl import kernel, resolve
+from fastswap.ops._impl import resolve, run
 
 CHANNELS = 4  # R, G, B, mask
 MAX_TAPS = 64
@@ -196,7 +196,7 @@ def _augment(
     if index.device.type == "cpu" and len(index) and not 0 <= int(index.min()) <= int(index.max()) < len(faces):
         raise IndexError(f"index goes from {int(index.min())} to {int(index.max())}, and there are {len(faces)} faces")
     numbers = (seed, size_in, size_out, coverage, taps_in, taps_out, jitter, dtype)
-    warped, target, mask = kernel("augment", impl).augment(faces, index, sample, *numbers)
+    warped, target, mask = run("augment", impl, faces, index, sample, *numbers)
     return warped, target, mask
 
 

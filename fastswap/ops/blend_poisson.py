@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fastswap.ops._impl import kernel, resolve
+from fastswap.ops import _aligned
+from fastswap.ops._impl import resolve, run
 
 MODES = ("normal", "mixed")
 
@@ -50,26 +51,16 @@ def blend_poisson(
     """
     if mode not in MODES:
         raise ValueError(f"no mode {mode!r} of a Poisson blend: use one of {', '.join(MODES)}")
-    if not face.is_floating_point() or not face.dtype == target.dtype == mask.dtype:
-        raise TypeError(
-            f"face, target and mask are floating point of one type, got {face.dtype}, {target.dtype} and {mask.dtype}"
-        )
-    if face.ndim != 4 or face.shape[1] != 3 or face.shape[2] != face.shape[3] or face.shape[2] < 1:
-        raise ValueError(f"a face is [N, 3, s, s], got {list(face.shape)}")
-    if target.shape != face.shape or mask.shape != (face.shape[0], 1, *face.shape[2:]):
-        raise ValueError(
-            f"target has the shape of face {list(face.shape)} and mask one channel of it, "
-            f"got {list(target.shape)} and {list(mask.shape)}"
-        )
-    if not face.device == target.device == mask.device:
-        raise ValueError(f"tensors lie on one device, got {face.device}, {target.device} and {mask.device}")
-    blended: Tensor = _blend_poisson(face, target, mask, mode, resolve("blend_poisson", impl, face.device))
+    _aligned.check(face, target, mask, "mask")
+    impl = resolve("blend_poisson", impl, face.device)
+    _aligned.check_count(face, impl)
+    blended: Tensor = _blend_poisson(face, target, mask, mode, impl)
     return blended
 
 
 @torch.library.custom_op("fastswap::blend_poisson", mutates_args=())
 def _blend_poisson(face: Tensor, target: Tensor, mask: Tensor, mode: str, impl: str) -> Tensor:
-    out: Tensor = kernel("blend_poisson", impl).blend_poisson(face, target, mask, mode)
+    out: Tensor = run("blend_poisson", impl, face, target, mask, mode)
     return out
 
 

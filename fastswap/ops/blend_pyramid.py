@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fastswap.ops._impl import kernel, resolve
+from fastswap.ops import _aligned
+from fastswap.ops._impl import resolve, run
 
 MAX_LEVELS = 6
 
@@ -40,28 +41,18 @@ def blend_pyramid(face: Tensor, target: Tensor, alpha: Tensor, levels: int = 5, 
     Raises TypeError where the three are not floating point of one type, ValueError for other shapes, tensors on
     different devices, or `levels` outside of 1 to 6.
     """
-    if not face.is_floating_point() or not face.dtype == target.dtype == alpha.dtype:
-        raise TypeError(
-            f"face, target and alpha are floating point of one type, got {face.dtype}, {target.dtype} and {alpha.dtype}"
-        )
-    if face.ndim != 4 or face.shape[1] != 3 or face.shape[2] != face.shape[3] or face.shape[2] < 1:
-        raise ValueError(f"a face is [N, 3, s, s], got {list(face.shape)}")
-    if target.shape != face.shape or alpha.shape != (face.shape[0], 1, *face.shape[2:]):
-        raise ValueError(
-            f"target has the shape of face {list(face.shape)} and alpha one channel of it, "
-            f"got {list(target.shape)} and {list(alpha.shape)}"
-        )
-    if not face.device == target.device == alpha.device:
-        raise ValueError(f"tensors lie on one device, got {face.device}, {target.device} and {alpha.device}")
+    _aligned.check(face, target, alpha, "alpha")
     if not 1 <= levels <= MAX_LEVELS:
         raise ValueError(f"levels is 1 to {MAX_LEVELS}, got {levels}")
-    blended: Tensor = _blend_pyramid(face, target, alpha, levels, resolve("blend_pyramid", impl, face.device))
+    impl = resolve("blend_pyramid", impl, face.device)
+    _aligned.check_count(face, impl)
+    blended: Tensor = _blend_pyramid(face, target, alpha, levels, impl)
     return blended
 
 
 @torch.library.custom_op("fastswap::blend_pyramid", mutates_args=())
 def _blend_pyramid(face: Tensor, target: Tensor, alpha: Tensor, levels: int, impl: str) -> Tensor:
-    out: Tensor = kernel("blend_pyramid", impl).blend_pyramid(face, target, alpha, levels)
+    out: Tensor = run("blend_pyramid", impl, face, target, alpha, levels)
     return out
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fastswap.ops._impl import kernel, resolve
+from fastswap.ops import _aligned
+from fastswap.ops._impl import resolve, run
 
 METHODS = ("reinhard", "covariance", "histogram")
 
@@ -37,21 +38,16 @@ def match_colour(
     """
     if method not in METHODS:
         raise ValueError(f"no colour match {method!r}: use one of {', '.join(METHODS)}")
-    if not face.is_floating_point() or not face.dtype == target.dtype == mask.dtype:
-        raise TypeError(f"faces and mask are of one float dtype, got {face.dtype}, {target.dtype} and {mask.dtype}")
-    if face.ndim != 4 or face.shape[1] != 3 or face.shape[2] != face.shape[3] or target.shape != face.shape:
-        raise ValueError(f"face and target are both [N, 3, s, s], got {list(face.shape)} and {list(target.shape)}")
-    if mask.shape != (face.shape[0], 1, *face.shape[2:]):
-        raise ValueError(f"the mask of faces {list(face.shape)} is [N, 1, s, s], got {list(mask.shape)}")
-    if not face.device == target.device == mask.device:
-        raise ValueError(f"face, target and mask are on {face.device}, {target.device} and {mask.device}")
-    matched: Tensor = _match_colour(face, target, mask, method, resolve("match_colour", impl, face.device))
+    _aligned.check(face, target, mask, "mask")
+    impl = resolve("match_colour", impl, face.device)
+    _aligned.check_count(face, impl)
+    matched: Tensor = _match_colour(face, target, mask, method, impl)
     return matched
 
 
 @torch.library.custom_op("fastswap::match_colour", mutates_args=())
 def _match_colour(face: Tensor, target: Tensor, mask: Tensor, method: str, impl: str) -> Tensor:
-    out: Tensor = getattr(kernel("match_colour", impl), method)(face, target, mask)
+    out: Tensor = run("match_colour", impl, face, target, mask, function=method)
     return out
 
 

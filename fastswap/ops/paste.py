@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fastswap.ops import _matrix, yuv
-from fastswap.ops._impl import kernel, on_host, resolve
+from fastswap.ops._impl import on_host, resolve, run
 from fastswap.ops.planes import Planes
 
 
@@ -71,7 +71,6 @@ def _paste(
     siting: Sequence[float],
     impl: str,
 ) -> None:
-    implementation = kernel("paste", impl)
     from_rgb = yuv.from_rgb(planes[0].dtype, colour, full_range) if len(planes) == 2 else yuv.LEVELS
     if on_host(impl):
         host = _matrix.host_matrix(matrix)
@@ -79,11 +78,11 @@ def _paste(
         maps = _maps(host, planes, siting)
         taps = [_matrix.tap_counts(_matrix.singular_values(m)[:, 0]) for m in maps]
         boxes = _boxes(maps, planes, face.shape[3])
-        implementation.paste(planes, face, alpha, maps, which, taps, boxes, from_rgb)
+        run("paste", impl, planes, face, alpha, maps, which, taps, boxes, from_rgb)
     else:
         there, which = _matrix.on_device(matrix, frame, planes[0].shape[0], planes[0].device)
         area = _area(matrix, planes, face.shape[3], siting)
-        implementation.paste(planes, face, alpha, there, which, siting, area, from_rgb)
+        run("paste", impl, planes, face, alpha, there, which, siting, area, from_rgb)
 
 
 def _maps(host: Tensor, planes: Sequence[Tensor], siting: Sequence[float]) -> list[Tensor]:

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from fastswap.ops._impl import kernel, resolve
+from fastswap.ops._impl import resolve, run
 
 METHODS = ("unsharp", "box", "gaussian")
 MAX_RADIUS = 32  # px: more is a change of contrast, not of sharpness, and the blur is written for small windows
@@ -63,7 +63,7 @@ def sharpen(
 
 @torch.library.custom_op("fastswap::sharpen", mutates_args=())
 def _sharpen(picture: Tensor, method: str, amount: float, radius: int, threshold: float, impl: str) -> Tensor:
-    out: Tensor = kernel("sharpen", impl).sharpen(picture, method, amount, radius, threshold)
+    out: Tensor = run("sharpen", impl, picture, method, amount, radius, threshold)
     return out
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fastswap.ops._impl import kernel, resolve
+from fastswap.ops._impl import resolve, run
 
 MAX_PIXELS = 1_000_000  # of erode and feather: the square of their sum stays exact enough in float32 to be compared
 
@@ -44,7 +44,7 @@ def soft_mask(mask: Tensor, erode: float, feather: float, *, impl: str = "auto")
 
 @torch.library.custom_op("fastswap::soft_mask", mutates_args=())
 def _soft_mask(mask: Tensor, erode: float, feather: float, impl: str) -> Tensor:
-    out: Tensor = kernel("soft_mask", impl).soft_mask(mask, erode, feather)
+    out: Tensor = run("soft_mask", impl, mask, erode, feather)
     return out
 
 

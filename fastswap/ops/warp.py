@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fastswap.ops import _matrix, yuv
-from fastswap.ops._impl import kernel, on_host, resolve
+from fastswap.ops._impl import on_host, resolve, run
 from fastswap.ops.planes import Colour, Planes
 
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16)
@@ -112,7 +112,7 @@ def _warp(
 ) -> Tensor:
     to_rgb = yuv.to_rgb(planes[0].dtype, colour, full_range) if len(planes) == 2 else []
     where = _where(matrix, frame, planes[0].shape[0], planes[0].device, impl)
-    result: Tensor = kernel("warp", impl).warp(planes, *where, size, to_rgb, siting, mean, std, dtype, channels_last)
+    result: Tensor = run("warp", impl, planes, *where, size, to_rgb, siting, mean, std, dtype, channels_last)
     return result
 
 
@@ -164,7 +164,7 @@ def _warp_backward(
     if impl == "triton" and gradient.is_cuda and torch.cuda.get_device_capability(gradient.device) < _TRITON_ATOMICS:
         raise RuntimeError("Triton's atomics do not compile for this GPU: for a gradient use impl='reference'")
     where = _where(matrix, frame, shape[0], gradient.device, impl)
-    result: Tensor = kernel("warp_backward", impl).warp_backward(gradient, *where, shape, std)
+    result: Tensor = run("warp_backward", impl, gradient, *where, shape, std)
     return result.to(dtype)
 
 

@@ -221,19 +221,18 @@ def warp(
     across, tiles = tiles_of(size, BLOCK)
     where = size, across, tiles, *((1, channels) if channels_last else (size * size, 1))
     scale, shift, given = 1 / std, -mean / std, (matrix, frame, out)
-    with torch.cuda.device_of(out):
-        if planar:
-            src, kind = planes[0], "plane" if channels == 1 else "planes"
-            numbers = *src.shape, *src.stride(), *where, scale, shift
-            _float_kernel[(count * tiles,)](src, *given, *numbers, KIND=kind, BLOCK=BLOCK, num_warps=_WARPS)
-        elif len(planes) == 2:
-            luma, chroma, bits = _dense(planes[0]), _pairs(planes[1]), 8 * planes[0].itemsize
-            numbers = *luma.shape, *luma.stride()[:2], *chroma.stride()[:2], *siting, *where, scale, shift, *to_rgb
-            _yuv_kernel[(count * tiles,)](luma, chroma, *given, *numbers, BITS=bits, BLOCK=BLOCK, num_warps=_WARPS)
-        else:
-            src = _dense(planes[0])
-            numbers = *src.shape[:3], *src.stride()[:2], *where, scale / 255, shift
-            _rgb_kernel[(count * tiles,)](src, *given, *numbers, BLOCK=BLOCK, num_warps=_WARPS)
+    if planar:
+        src, kind = planes[0], "plane" if channels == 1 else "planes"
+        numbers = *src.shape, *src.stride(), *where, scale, shift
+        _float_kernel[(count * tiles,)](src, *given, *numbers, KIND=kind, BLOCK=BLOCK, num_warps=_WARPS)
+    elif len(planes) == 2:
+        luma, chroma, bits = _dense(planes[0]), _pairs(planes[1]), 8 * planes[0].itemsize
+        numbers = *luma.shape, *luma.stride()[:2], *chroma.stride()[:2], *siting, *where, scale, shift, *to_rgb
+        _yuv_kernel[(count * tiles,)](luma, chroma, *given, *numbers, BITS=bits, BLOCK=BLOCK, num_warps=_WARPS)
+    else:
+        src = _dense(planes[0])
+        numbers = *src.shape[:3], *src.stride()[:2], *where, scale / 255, shift
+        _rgb_kernel[(count * tiles,)](src, *given, *numbers, BLOCK=BLOCK, num_warps=_WARPS)
     return out
 
 

@@ -59,7 +59,6 @@ def warp_backward(gradient: Tensor, matrix: Tensor, frame: Tensor, shape: Sequen
         size = gradient.shape[-1]
         across, tiles = tiles_of(size, BLOCK)
         numbers = *shape, *gradient.stride(), size, across, tiles, 1 / std
-        with torch.cuda.device_of(out):
-            grid = (len(matrix) * tiles,)
-            _backward_kernel[grid](gradient, matrix, frame, out, *numbers, BLOCK=BLOCK, num_warps=_WARPS)
+        grid = (len(matrix) * tiles,)
+        _backward_kernel[grid](gradient, matrix, frame, out, *numbers, BLOCK=BLOCK, num_warps=_WARPS)
     return out

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from fastswap.errors import MissingDependencyError
-from fastswap.ops import OPERATIONS, _impl
+from fastswap.ops import OPERATIONS, _aligned, _impl
 from fastswap.ops._fastest import FASTEST
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -146,3 +146,10 @@ def test_importing_the_operations_probes_nothing():
     """(torch's own compiler imports triton where it finds it.)"""
     code = "import fastswap.ops, sys; print([m for m in ('numba', 'cupy', 'av') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_more_faces_than_a_launch_takes_are_refused():
+    many = torch.zeros(1, 3, 1, 1).expand(21846, -1, -1, -1)
+    _aligned.check_count(many, "numba")
+    with pytest.raises(ValueError, match="split the batch"):
+        _aligned.check_count(many, "cupy")
