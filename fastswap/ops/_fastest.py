@@ -31,7 +31,7 @@ FASTEST = {
             "blend_poisson": _CPU,
             "paste": _CPU,
         },
-        measured=None,
+        measured="ops-cpu.json",
     ),
     "cuda": Order(
         {
