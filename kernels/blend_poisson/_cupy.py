@@ -37,16 +37,15 @@ import torch
 from torch import Tensor
 
 from fastswap.kernels.blend_poisson.reference import TIE, eigenvalues, sine_matrix
-from fastswap.kernels.cuda._cupy import launch
+from fastswap.kernels.cuda._cupy import TYPES, launch
 
 SOURCE = "blend_poisson/blend_poisson.cu"
 BLOCK = (32, 8)
 ALIGNED = 8  # numbers of two bytes, for tensor cores
-_TYPES = {torch.float32: "float", torch.float16: "__half", torch.bfloat16: "__nv_bfloat16"}
 
 
 def blend_poisson(face: Tensor, target: Tensor, mask: Tensor, mode: str) -> Tensor:  # [N, 3, s, s] x2, [N, 1, s, s]
-    dtype = face.dtype if face.dtype in _TYPES else torch.float32
+    dtype = face.dtype if face.dtype in TYPES else torch.float32
     faces, targets, masks = (x.to(dtype).contiguous() for x in (face, target, mask))
     count, _, size, _ = face.shape
     padded = -(-size // ALIGNED) * ALIGNED
@@ -54,7 +53,7 @@ def blend_poisson(face: Tensor, target: Tensor, mask: Tensor, mode: str) -> Tens
     waves = _tables(size, padded, face.device)
     wanted = torch.empty(2, 3 * count, padded, padded, dtype=torch.float16, device=face.device)
     out = torch.empty_like(targets)
-    defines = {"TYPE": _TYPES[dtype], "MIXED": int(mode == "mixed"), "TIE": f"{TIE}f"}
+    defines = {"TYPE": TYPES[dtype], "MIXED": int(mode == "mixed"), "TIE": f"{TIE}f"}
 
     def run(kernel: str, side: int, pictures: int, *arguments: Tensor | float) -> None:
         grid = (-(-side // BLOCK[0]), -(-side // BLOCK[1]), pictures)

@@ -20,13 +20,12 @@ from torch import Tensor
 
 from fastswap.kernels.blend_pyramid.reference import blend_pyramid as reference
 from fastswap.kernels.blend_pyramid.reference import level_sizes
-from fastswap.kernels.cuda._cupy import launch
+from fastswap.kernels.cuda._cupy import TYPES, launch
 
 SOURCE = "blend_pyramid/blend_pyramid.cu"
 BLOCK = (32, 8)  # columns, and strips of ROWS rows, of the coarser level
 ROWS, SIDE = 4, 64  # as in the source: rows a thread walks down, and the largest level that fits into shared memory
 SMALL_BLOCK = (32, 16)
-_TYPES = {torch.float32: "float", torch.float16: "__half", torch.bfloat16: "__nv_bfloat16"}
 _NONE = np.uint64(0)
 
 
@@ -35,7 +34,7 @@ def blend_pyramid(face: Tensor, target: Tensor, alpha: Tensor, levels: int) -> T
     sizes = level_sizes(face.shape[-1], levels)
     if len(sizes) == 1:  # a square of one pixel has nothing but itself to mix
         return reference(face, target, alpha, levels)
-    storage = face.dtype if face.dtype in _TYPES else torch.float32
+    storage = face.dtype if face.dtype in TYPES else torch.float32
     pictures = tuple(picture.to(storage).contiguous() for picture in (face, target, alpha))
     out = torch.empty_like(pictures[0])
     _blend(pictures, sizes, out)
@@ -45,7 +44,7 @@ def blend_pyramid(face: Tensor, target: Tensor, alpha: Tensor, levels: int) -> T
 def _blend(pictures: tuple[Tensor, ...], sizes: list[int], out: Tensor) -> None:
     count, last = len(out), len(sizes) - 1
     storage = torch.float32 if out.dtype == torch.float32 else torch.float16
-    defines = {"TYPE": _TYPES[out.dtype], "LEVEL": _TYPES[storage]}
+    defines = {"TYPE": TYPES[out.dtype], "LEVEL": TYPES[storage]}
 
     def planes(k: int, channels: int) -> Tensor:
         return torch.empty((count, channels, sizes[k], sizes[k]), dtype=storage, device=out.device)

@@ -27,6 +27,7 @@ from torch import Tensor
 
 KERNELS = Path(__file__).resolve().parents[1]
 OPTIONS = ("-std=c++17",)
+TYPES = {torch.float32: "float", torch.float16: "__half", torch.bfloat16: "__nv_bfloat16"}  # of pictures, as stored
 _INCLUDE = re.compile(r'^#include "([^"]+)"$', re.MULTILINE)
 _CUDA_INCLUDE = re.compile(r"^#include <cuda_\w+\.h>$", re.MULTILINE)
 _KERNEL = re.compile(r"__global__\s+void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\s*\(")

@@ -20,14 +20,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fastswap.kernels.cuda._cupy import launch
+from fastswap.kernels.cuda._cupy import TYPES, launch
 from fastswap.kernels.match_colour.reference import BINS, LEAST, LEAST_DEVIATION, LEAST_WEIGHT, MAX_GAIN
 
 THREADS = 256
 PARTS = 32  # blocks a face at most: a lane of a warp each
 MOST = 1 << 23  # px a block: the sum of their weights is exact in an int
 _VALUES = 19  # a part: weight, and of each picture three means and six products
-_TYPES = {torch.float32: "float", torch.float16: "__half", torch.bfloat16: "__nv_bfloat16"}
 
 
 def reinhard(face: Tensor, target: Tensor, mask: Tensor) -> Tensor:  # [N, 3, s, s] x2, [N, 1, s, s] -> [N, 3, s, s]
@@ -82,9 +81,9 @@ def _defines(*pictures: Tensor) -> dict[str, str | int]:
     """The pictures' type, and how many samples a thread reads at once: 16 bytes where every plane is aligned so."""
     samples = 16 // pictures[0].element_size()
     aligned = pictures[0].shape[-1] ** 2 % samples == 0 and all(x.data_ptr() % 16 == 0 for x in pictures)
-    return {"TYPE": _TYPES[pictures[0].dtype], "SAMPLES": samples if aligned else 1}
+    return {"TYPE": TYPES[pictures[0].dtype], "SAMPLES": samples if aligned else 1}
 
 
 def _stored(picture: Tensor) -> Tensor:
     """Contiguous, of a type that the kernels read: float64 becomes float32."""
-    return (picture if picture.dtype in _TYPES else picture.float()).contiguous()
+    return (picture if picture.dtype in TYPES else picture.float()).contiguous()

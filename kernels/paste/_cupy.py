@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastswap.kernels.cuda._cupy import launch
+from fastswap.kernels.cuda._cupy import TYPES, launch
 
-_TYPES = {torch.float32: "float", torch.float16: "__half", torch.bfloat16: "__nv_bfloat16"}
 _WIDE, _HIGH, _BLOCK = 64, 16, (32, 8)  # as paste.cu has them
 
 
@@ -26,8 +25,8 @@ def paste(
 ) -> None:
     """As `reference.paste`, but that the kernel finds taps and rectangles."""
     written = [plane.contiguous() for plane in planes]
-    face, alpha = (picture if picture.dtype in _TYPES else picture.float() for picture in (face, alpha))
-    types: dict[str, str | int] = {"FACE": _TYPES[face.dtype], "ALPHA": _TYPES[alpha.dtype]}
+    face, alpha = (picture if picture.dtype in TYPES else picture.float() for picture in (face, alpha))
+    types: dict[str, str | int] = {"FACE": TYPES[face.dtype], "ALPHA": TYPES[alpha.dtype]}
     if planes[0].dtype == torch.uint16:
         types |= {"SAMPLE": "unsigned short", "STEP": 64, "LIMIT": 1023}
     else:

@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastswap.kernels.cuda._cupy import launch
+from fastswap.kernels.cuda._cupy import TYPES, launch
 
-_TYPES = {torch.float32: "float", torch.float16: "__half", torch.bfloat16: "__nv_bfloat16"}
 _TILE, _BLOCK = 32, (32, 8)  # as affine.cuh has them
 
 
@@ -36,11 +35,11 @@ def warp(
     steps = (1, channels) if channels_last else (size * size, 1)
     where = size, across, across * across, np.int64(steps[0]), steps[1]
     scale, shift, given = 1 / std, -mean / std, (matrix, frame, out)
-    grid, types = (count * across * across,), {"OUT": _TYPES[dtype]}
+    grid, types = (count * across * across,), {"OUT": TYPES[dtype]}
     if planar:
-        src = planes[0] if planes[0].dtype in _TYPES else planes[0].float()
+        src = planes[0] if planes[0].dtype in TYPES else planes[0].float()
         numbers = *src.shape, *map(np.int64, src.stride()[:2]), *src.stride()[2:], *where, scale, shift
-        types["SRC"] = _TYPES[src.dtype]
+        types["SRC"] = TYPES[src.dtype]
         launch("warp/warp.cu", "warp_float", grid, _BLOCK, src, *given, *numbers, defines=types)
     elif len(planes) == 2:
         luma, chroma = _dense(planes[0]), _pairs(planes[1])

@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastswap.kernels.cuda._cupy import launch
+from fastswap.kernels.cuda._cupy import TYPES, launch
 
-_TYPES = {torch.float32: "float", torch.float16: "__half", torch.bfloat16: "__nv_bfloat16"}
 _TILE, _BLOCK = 32, (32, 8)  # as affine.cuh has them
 
 
@@ -21,7 +20,7 @@ def warp_backward(gradient: Tensor, matrix: Tensor, frame: Tensor, shape: Sequen
     across = -(-size // _TILE)
     steps = *map(np.int64, gradient.stride()[:2]), *gradient.stride()[2:]
     numbers = *shape, *steps, size, across, across * across, 1 / std
-    grid, types = (len(matrix) * across * across,), {"TYPE": _TYPES[gradient.dtype]}
+    grid, types = (len(matrix) * across * across,), {"TYPE": TYPES[gradient.dtype]}
     launch(
         "warp_backward/warp_backward.cu", "warp_backward", grid, _BLOCK, gradient, matrix, frame, out, *numbers,
         defines=types,
