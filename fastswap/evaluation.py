@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fastswap.conversion import CompositeSettings, Generate, swapped_frames
+from fastswap.conversion import Blend, CompositeSettings, Generate, swapped_frames
 from fastswap.errors import InputError
 from fastswap.faces import pixel_matrix
 from fastswap.faceset import FaceSet
@@ -53,12 +53,13 @@ def evaluate(
     faces_b: Path,
     sheet: Path | None = None,
     *,
-    colour: str = "reinhard",
+    colour: str = "covariance",
+    blend: Blend = "none",
     quiet: bool = False,
 ) -> Evaluation:
     """Judges the video `swapped`, made from `source` (whose face set is `faces_a`), against the video `truth`;
-    `faces_b` is what the model was trained on. Raises InputError where the three videos do not match in size or number
-    of frames."""
+    `faces_b` is what the model was trained on. The controls are composited with the conversion's colour and blend.
+    Raises InputError where the three videos do not match in size or number of frames."""
     a, b = FaceSet.open(faces_a), FaceSet.open(faces_b)
     person = a.choose(None)
     rivals = controls(*_faces_of(b))
@@ -66,7 +67,8 @@ def evaluate(
     with open_video(source) as given, open_video(swapped) as output, open_video(truth) as wanted:
         _same_size(given, output, wanted)
         with bar("evaluate", given.info.frames, "frames", quiet=quiet) as report:
-            streams = {name: _rival(source, truth, a, person, control, colour) for name, control in rivals.items()}
+            settings = CompositeSettings(SIZE, COVERAGE, colour, blend=blend)
+            streams = {name: _rival(source, truth, a, person, rival, settings) for name, rival in rivals.items()}
             for moment in _together({"given": given, "swap": output, "truth": wanted, **streams}):
                 pictures = {name: picture(frame) for name, frame in moment.items()}
                 judge.add({name: pictures[name] for name in judge.names}, pictures["truth"], pictures["given"])
@@ -142,8 +144,9 @@ def _faces_of(faces: FaceSet) -> tuple[Tensor, Tensor]:
     return images.float() / 255, masks.float() / 255
 
 
-def _rival(source: Path, truth: Path, faces: FaceSet, person: int, control: Control, colour: str) -> Iterator[Frame]:
-    settings = CompositeSettings(SIZE, COVERAGE, colour)
+def _rival(
+    source: Path, truth: Path, faces: FaceSet, person: int, control: Control, settings: CompositeSettings
+) -> Iterator[Frame]:
     with open_video(source) as given, open_video(truth) as wanted:
         yield from swapped_frames(given, faces, person, _generator(wanted, faces, person, control), settings)
 

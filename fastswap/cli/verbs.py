@@ -142,7 +142,7 @@ class Convert(Verb):
     found)."""
     person: int | None = None
     """Who of the input is replaced (default: the one trained on, or the most frequent)."""
-    colour: _Colour = "reinhard"
+    colour: _Colour = "covariance"
     """How the swap takes A's colours."""
     mask: Literal["predicted", "mesh"] = "predicted"
     """What of the aligned face is replaced: what the network predicts, or the mesh's oval."""
@@ -203,8 +203,10 @@ class Evaluate(Verb):
     """Face set of A's video."""
     faces_b: Annotated[Path, tyro.conf.arg(aliases=["-B"], metavar="FACES")]
     """Face set of B's training video."""
-    colour: _Colour = "reinhard"
+    colour: _Colour = "covariance"
     """How the controls take A's colours: as in the conversion that is judged."""
+    blend: Literal["none", "pyramid", "poisson"] = "none"
+    """How the controls are joined to their surroundings: as in the conversion that is judged."""
     sheet: Path | None = None
     """Also write a picture: input, swap, truth side by side."""
 
@@ -219,6 +221,7 @@ class Evaluate(Verb):
             self.faces_b,
             self.sheet,
             colour=self.colour,
+            blend=self.blend,
             quiet=self.quiet,
         )
 

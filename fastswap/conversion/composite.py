@@ -29,7 +29,7 @@ class CompositeSettings:
 
     size_in: int
     coverage: float
-    colour: str = "reinhard"
+    colour: str = "covariance"
     mask: MaskSource = "predicted"
     erode: float = 0.0
     feather: float = 0.09

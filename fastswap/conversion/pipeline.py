@@ -47,7 +47,7 @@ class ConvertSettings:
     output: Path
     faces: Path | None = None
     person: int | None = None
-    colour: str = "reinhard"
+    colour: str = "covariance"
     mask: MaskSource = "predicted"
     erode: float = 0.0
     feather: float = 0.09
