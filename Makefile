@@ -32,13 +32,13 @@ bench: $(VENV)/bench.stamp
 	$(BIN)/fastswap bench ops --output bench/results/$(RECORD).json
 	$(MAKE) kernels-docs
 
-kernels-docs:
+kernels-docs: $(VENV)/bench.stamp
 	$(BIN)/fastswap bench docs
 
 kernels-report: $(VENV)/dev.stamp
 	$(BIN)/python -m fastswap.bench.kernels_report $(OPS)
 
-gpu:
+gpu: $(VENV)/dev.stamp $(VENV)/bench.stamp
 	PYTHON=$(BIN)/python bench/gpu.sh
 
 $(VENV)/%.stamp: setup.py pyproject.toml constraints.txt | $(BIN)/python

@@ -4,7 +4,11 @@ they are absent and says so."""
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
+from unittest import mock
 
 import pytest
 import torch
@@ -14,6 +18,20 @@ if not torch.cuda.is_available():  # before anything imports triton
     os.environ.setdefault("FASTSWAP_CUDA_EMULATE", "1")
 
 _DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _without_a_compiler() -> Iterator[None]:
+    """CUDA C runs on the CPU by g++: where there is none, a test that comes to launch it skips."""
+    if os.environ.get("FASTSWAP_CUDA_EMULATE") != "1" or shutil.which("g++"):
+        yield
+        return
+
+    def skip(*_: object) -> NoReturn:
+        pytest.skip("no GPU, and no g++ to run the CUDA C on the CPU")
+
+    with mock.patch("fastswap.kernels.cuda._cupy._emulated", skip):
+        yield
 
 
 @pytest.fixture(scope="session")
