@@ -9,6 +9,7 @@ import torch
 from fastswap.faces import FaceFinder
 from fastswap.models import LITE
 from fastswap.ops import Colour, Jitter, Planes, augment, match_colour, paste, soft_mask, warp
+from fastswap.training.plan import Moment
 from fastswap.training.step import Examples, Step
 
 pytestmark = pytest.mark.gpu
@@ -68,9 +69,9 @@ def test_the_finder_sees_the_same_face(cuda: str) -> None:
 
 def test_a_training_step_lowers_the_loss(cuda: str) -> None:
     device = torch.device(cuda)
-    step = Step(LITE, 2, 0, LITE.learning_rate, device)
+    step = Step(LITE, 2, 0, LITE.optimisation.learning_rate, device)
     faces = noise(16, 3, LITE.size_in, LITE.size_in).to(device)
     ones = torch.ones(16, 1, LITE.size_out, LITE.size_out, device=device)
-    losses = [float(step(Examples(faces, faces, ones, ones), i, 60)["loss"]) for i in range(60)]
+    losses = [float(step(Examples(faces, faces, ones, ones), Moment(i, i / 60))["loss"]) for i in range(60)]
     assert losses[-1] < 0.8 * losses[0]
     assert step.finite()

@@ -6,18 +6,19 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from fastswap.models import PRESETS
+from fastswap.models import PRESETS, Preset
+from fastswap.training.plan import Moment
 from fastswap.training.step import Examples, Step
 
 _SIDES = 2
+_PRESETS = [preset for sizes in PRESETS.values() for preset in sizes.values()]
 
 
-@pytest.mark.parametrize("name", sorted(PRESETS))
-def test_step(benchmark: BenchmarkFixture, name: str) -> None:
+@pytest.mark.parametrize("preset", _PRESETS, ids=lambda preset: f"{preset.name}-{preset.size_out}")
+def test_step(benchmark: BenchmarkFixture, preset: Preset) -> None:
     """Examples a second are `_SIDES * batch` over the median."""
-    preset = PRESETS[name]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    step = Step(preset, _SIDES, 0, preset.learning_rate, device)
+    step = Step(preset, _SIDES, 0, preset.optimisation.learning_rate, device)
     count = _SIDES * preset.batch
     mask = torch.ones(count, 1, preset.size_out, preset.size_out, device=device)
     warped = torch.rand(count, 3, preset.size_in, preset.size_in, device=device)
@@ -25,7 +26,7 @@ def test_step(benchmark: BenchmarkFixture, name: str) -> None:
     examples = Examples(warped, target, mask, mask)
 
     def run() -> float:
-        return float(step(examples, 0, None)["loss"])  # reading the loss waits for the device
+        return float(step(examples, Moment(0, 0.0))["loss"])  # reading the loss waits for the device
 
     benchmark.extra_info["examples"] = count
     benchmark.extra_info["threads"] = torch.get_num_threads()

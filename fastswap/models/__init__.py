@@ -2,7 +2,8 @@
 
 from fastswap.models.checkpoints import Checkpoint, newest_checkpoint, write_checkpoint
 from fastswap.models.folder import ModelConfig, SideConfig, has_config, read_config, write_config
-from fastswap.models.preset import LITE, ORIGINAL, PRESETS, Preset, find_preset
+from fastswap.models.preset import LITE, ORIGINAL, PRESETS, find_preset
+from fastswap.models.spec import DiscriminatorSpec, GeneratorSpec, Objective, Optimisation, Preset, Schedule
 from fastswap.models.swap_model import SwapModel
 from fastswap.models.trained import AVERAGE, WEIGHTS, TrainedModel
 
@@ -13,8 +14,13 @@ __all__ = [
     "PRESETS",
     "WEIGHTS",
     "Checkpoint",
+    "DiscriminatorSpec",
+    "GeneratorSpec",
     "ModelConfig",
+    "Objective",
+    "Optimisation",
     "Preset",
+    "Schedule",
     "SideConfig",
     "SwapModel",
     "TrainedModel",

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastswap.errors import DamagedFileError, InputError
-from fastswap.models.preset import Preset
+from fastswap.models.spec import Preset
 from fastswap.models.strict_json import parse
 from fastswap.storage import write_json
 
-SCHEMA = 1
+SCHEMA = 2
 CONFIG_NAME = "config.json"
 
 
@@ -80,4 +80,5 @@ def read_config(folder: Path) -> ModelConfig:
         raise DamagedFileError(
             f"{path} does not describe a model ({error}): restore it or train into a new folder"
         ) from error
-    raise InputError(f"{path} has schema {schema!r}, this fastswap reads {SCHEMA}: upgrade fastswap")
+    advice = "train into a new folder" if isinstance(schema, int) and schema < SCHEMA else "upgrade fastswap"
+    raise InputError(f"{path} has schema {schema!r}, this fastswap reads {SCHEMA}: {advice}")

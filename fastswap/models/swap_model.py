@@ -7,7 +7,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fastswap.models.preset import Preset
+from fastswap.models.spec import GeneratorSpec
 
 COLOURS = 3
 _DEVIATION = 0.25
@@ -69,26 +69,26 @@ class Standardise(nn.Module):
 class Encoder(nn.Module):
     """[N, 3, size_in, size_in] -> the shared code, [N, channels, s, s]."""
 
-    def __init__(self, preset: Preset) -> None:
+    def __init__(self, spec: GeneratorSpec) -> None:
         super().__init__()
-        channels, slope = COLOURS * preset.stem**2, preset.slope
-        stages: list[nn.Module] = [Standardise()] if preset.standardise else []
-        if preset.stem > 1:
-            width = preset.encoder[0]
+        channels, slope = COLOURS * spec.stem**2, spec.slope
+        stages: list[nn.Module] = [Standardise()] if spec.standardise else []
+        if spec.stem > 1:
+            width = spec.encoder[0]
             stages += [
-                nn.PixelUnshuffle(preset.stem),
+                nn.PixelUnshuffle(spec.stem),
                 _convolution(channels, width, 3, slope=slope),
                 nn.LeakyReLU(slope),
             ]
             channels = width
-        for width in preset.encoder:
-            stages += [_convolution(channels, width, preset.kernel, 2, slope), nn.LeakyReLU(slope)]
+        for width in spec.encoder:
+            stages += [_convolution(channels, width, spec.kernel, 2, slope), nn.LeakyReLU(slope)]
             channels = width
         self.stages = nn.Sequential(*stages)
-        self.squeeze = nn.Linear(channels * preset.bottleneck**2, preset.dense)
-        self.unfold = nn.Linear(preset.dense, preset.seed_channels * preset.seed_size**2)
-        self.seed = (preset.seed_channels, preset.seed_size, preset.seed_size)
-        self.up = Upscale(preset.seed_channels, preset.shared_up, slope) if preset.shared_up else nn.Identity()
+        self.squeeze = nn.Linear(channels * spec.bottleneck**2, spec.dense)
+        self.unfold = nn.Linear(spec.dense, spec.seed_channels * spec.seed_size**2)
+        self.seed = (spec.seed_channels, spec.seed_size, spec.seed_size)
+        self.up = Upscale(spec.seed_channels, spec.shared_up, slope) if spec.shared_up else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.spread(self.code(x))
@@ -108,17 +108,17 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """The shared code -> colour [N, 3, size_out, size_out] and mask [N, 1, size_out, size_out], 0..1, of one side."""
 
-    def __init__(self, preset: Preset) -> None:
+    def __init__(self, spec: GeneratorSpec) -> None:
         super().__init__()
-        channels = preset.shared_up or preset.seed_channels
+        channels = spec.shared_up or spec.seed_channels
         stages: list[nn.Module] = []
-        for width, blocks in zip(preset.decoder, preset.residual, strict=True):
-            stages.append(Upscale(channels, width, preset.slope))
-            stages += [Residual(width, preset.slope) for _ in range(blocks)]
+        for width, blocks in zip(spec.decoder, spec.residual, strict=True):
+            stages.append(Upscale(channels, width, spec.slope))
+            stages += [Residual(width, spec.slope) for _ in range(blocks)]
             channels = width
         self.stages = nn.Sequential(*stages)
-        factor = 2 if preset.head else 1
-        self.head = _convolution(channels, (COLOURS + 1) * factor**2, 3 if preset.head else preset.kernel, slope=1.0)
+        factor = 2 if spec.head else 1
+        self.head = _convolution(channels, (COLOURS + 1) * factor**2, 3 if spec.head else spec.kernel, slope=1.0)
         _repeat_subpixels(self.head, factor)
         self.shuffle = nn.PixelShuffle(factor)
 
@@ -128,13 +128,13 @@ class Decoder(nn.Module):
 
 
 class SwapModel(nn.Module):
-    """The network of a preset with `sides` decoders."""
+    """The generator with `sides` decoders."""
 
-    def __init__(self, preset: Preset, sides: int = 2) -> None:
+    def __init__(self, spec: GeneratorSpec, sides: int = 2) -> None:
         super().__init__()
-        self.preset = preset
-        self.encoder = Encoder(preset)
-        self.decoders = nn.ModuleList(Decoder(preset) for _ in range(sides))
+        self.spec = spec
+        self.encoder = Encoder(spec)
+        self.decoders = nn.ModuleList(Decoder(spec) for _ in range(sides))
 
     def forward(self, x: Tensor, side: int) -> tuple[Tensor, Tensor]:
         """x [N, 3, size_in, size_in] RGB 0..1 -> colour [N, 3, size_out, size_out] and mask [N, 1, size_out, size_out],

@@ -38,9 +38,11 @@ class TrainedModel:
         if checkpoint is None:
             raise InputError(f"the model at {folder} has no checkpoint yet: run `fastswap train -m {folder}` first")
         with torch.device("meta"):  # a stranger's sizes take no memory before the checkpoint is seen to have them
-            network = SwapModel(config.preset, len(config.sides))
+            network = SwapModel(config.preset.generator, len(config.sides))
         try:
-            network.load_state_dict(checkpoint.tensors(AVERAGE if config.preset.ema else WEIGHTS), assign=True)
+            network.load_state_dict(
+                checkpoint.tensors(AVERAGE if config.preset.optimisation.ema else WEIGHTS), assign=True
+            )
         except RuntimeError as error:
             raise DamagedFileError(
                 f"{checkpoint.path} does not fit {folder / 'config.json'}: restore the one that does"

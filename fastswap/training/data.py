@@ -74,7 +74,7 @@ def _priority(side: Side, rows: NDArray[np.int64], preset: Preset, size: int) ->
     matrix = pixel_matrix(side.faces.alignments(rows), size)
     landmarks = side.faces.landmarks(rows)
     priority = torch.zeros(len(rows), size, size)
-    for region, weight in (("eyes", preset.eyes), ("mouth", preset.mouth)):
+    for region, weight in (("eyes", preset.objective.eyes), ("mouth", preset.objective.mouth)):
         if weight > 1:
             share = (weight - 1) / (_top(preset) - 1)
             priority = torch.maximum(priority, share * mesh_mask(landmarks, matrix, size, region)[:, 0])
@@ -82,7 +82,7 @@ def _priority(side: Side, rows: NDArray[np.int64], preset: Preset, size: int) ->
 
 
 def _top(preset: Preset) -> float:
-    return max(preset.eyes, preset.mouth, 1.0)
+    return max(preset.objective.eyes, preset.objective.mouth, 1.0)
 
 
 def encode(mask: Tensor, priority: Tensor) -> Tensor:

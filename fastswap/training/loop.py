@@ -20,9 +20,10 @@ from fastswap.training.pairing import performance
 from fastswap.training.plan import Plan
 from fastswap.training.prepare import prepare
 from fastswap.training.report import Metrics, Preview
+from fastswap.training.schedule import jitter_strength
 from fastswap.training.settings import TrainSettings, TrainSummary
 from fastswap.training.signals import Stop, locked, stop_on_signals
-from fastswap.training.step import Step, jitter_strength
+from fastswap.training.step import Step
 
 _LOOK_EVERY = 10
 """Iterations between two looks at the losses: each look waits for the device."""
@@ -78,7 +79,7 @@ class _Run:
             while not self.plan.finished(self.iteration) and not stop:
                 self._iterate(metrics, report)
                 began, mark = mark, time.perf_counter()  # with the checkpoint and preview of the iteration before
-                self.plan = self.plan.advance(self.iteration, mark - began, self.config.preset.hold)
+                self.plan = self.plan.advance(mark - began)
                 if _due(self.iteration, self.settings.save_every):
                     self._save()
                 if _due(self.iteration, self.settings.preview_every):
@@ -99,9 +100,9 @@ class _Run:
         self.shown = self.iteration
 
     def _iterate(self, metrics: Metrics, report: Report) -> None:
-        when = self.plan.schedule(self.iteration)
-        examples = self.feed(self.iteration, jitter_strength(self.config.preset, *when))
-        self.pending = self.step(examples, *when)
+        moment = self.plan.moment(self.iteration)
+        examples = self.feed(self.iteration, jitter_strength(self.config.preset.optimisation, moment))
+        self.pending = self.step(examples, moment)
         self.iteration += 1
         if _due(self.iteration, _LOOK_EVERY):
             self._look(metrics, report)

@@ -1,10 +1,9 @@
-"""How long a run is. With a number of iterations that is all; with a budget of minutes the length is found on the
-way: the plateau of the learning rate lasts for its share of the budget, and as many iterations as that took decide
-the total. Once decided it is kept in the checkpoint, so that the learning rate stays a function of the iteration."""
+"""How long a run is, and where in it an iteration lies. What changes over a run (learning rate, jitter, weights of
+losses) is a function of the `Moment`. With a number of iterations a moment follows from the iteration alone; with a
+budget of minutes its share is that of the time."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 from fastswap.models import Checkpoint
@@ -13,9 +12,18 @@ _UNKNOWN = -1.0
 
 
 @dataclass(frozen=True)
+class Moment:
+    """iteration: counted from the beginning of the run, which is not the model's where a budget of minutes was given
+    again; share: how much of the run is done, 0..1."""
+
+    iteration: int
+    share: float
+
+
+@dataclass(frozen=True)
 class Plan:
-    """origin: the iteration the schedule counts from; total: where the run ends, None while not decided; seconds: the
-    budget, None for a run by iterations; elapsed: seconds trained so far."""
+    """origin: the iteration the run counts from; total: where it ends, None for a run by minutes; seconds: the budget,
+    None for a run by iterations; elapsed: seconds trained so far."""
 
     origin: int = 0
     total: int | None = None
@@ -26,20 +34,17 @@ class Plan:
     def resume(checkpoint: Checkpoint | None, iterations: int | None, minutes: float | None, default: int) -> Plan:
         """The plan to go on with: what is asked for; else what the checkpoint had not finished; else `default`
         iterations. A budget of minutes that was not used up goes on, one that was starts anew."""
-        if iterations is not None:
-            return replace(Plan.of(checkpoint), origin=0, total=iterations, seconds=None)
         old, done = Plan.of(checkpoint), checkpoint.iteration if checkpoint else 0
-        finished = old.total is not None and done >= old.total
+        if iterations is not None:
+            return replace(old, origin=0, total=iterations, seconds=None)
+        unfinished = checkpoint is not None and not old.finished(done)
         if minutes is not None:
-            continued = old.seconds == minutes * 60 and not finished
-            return old if continued else Plan(origin=done, seconds=minutes * 60)
-        if checkpoint and not finished and (old.total or old.seconds):
-            return old
-        return replace(old, origin=0, total=max(default, done), seconds=None)
+            return old if unfinished and old.seconds == minutes * 60 else Plan(origin=done, seconds=minutes * 60)
+        return old if unfinished else replace(old, origin=0, total=max(default, done), seconds=None)
 
     @staticmethod
     def of(checkpoint: Checkpoint | None) -> Plan:
-        """The plan that a checkpoint recorded."""
+        """The plan that a checkpoint recorded; without one, a plan that is finished."""
         if checkpoint is None:
             return Plan()
         numbers = {name: value for name, value in checkpoint.numbers.items() if value != _UNKNOWN}
@@ -57,18 +62,18 @@ class Plan:
         seconds = _UNKNOWN if self.seconds is None else self.seconds
         return {"origin": float(self.origin), "total": total, "seconds": seconds, "elapsed": self.elapsed}
 
-    def advance(self, iteration: int, seconds: float, hold: float) -> Plan:
-        """After an iteration that took `seconds`, `iteration` being how many are done: decides the total when the
-        plateau's share (`hold`) of the budget is used up."""
-        plan = replace(self, elapsed=self.elapsed + seconds)
-        if plan.total is None and plan.seconds is not None and plan.elapsed >= hold * plan.seconds:
-            done = iteration - plan.origin
-            return replace(plan, total=plan.origin + math.ceil(done * plan.seconds / plan.elapsed))
-        return plan
+    def advance(self, seconds: float) -> Plan:
+        """After work that took `seconds`."""
+        return replace(self, elapsed=self.elapsed + seconds)
 
     def finished(self, iteration: int) -> bool:
-        return self.total is not None and iteration >= self.total
+        if self.seconds is not None:
+            return self.elapsed >= self.seconds
+        return self.total is None or iteration >= self.total
 
-    def schedule(self, iteration: int) -> tuple[int, int | None]:
-        """The iteration and the total as the learning rate counts them: from the origin."""
-        return iteration - self.origin, None if self.total is None else self.total - self.origin
+    def moment(self, iteration: int) -> Moment:
+        """Where in the run the iteration lies."""
+        passed = iteration - self.origin
+        if self.seconds is not None:
+            return Moment(passed, min(self.elapsed / self.seconds, 1.0))
+        return Moment(passed, min(passed / max((self.total or 0) - self.origin, 1), 1.0))

@@ -47,18 +47,19 @@ def _configure(settings: TrainSettings, sides: list[Side], old: ModelConfig | No
         coverage=settings.coverage or (old.coverage if old else preset.coverage),
         seed=settings.seed,
         batch=settings.batch or (old.batch if old else preset.batch),
-        learning_rate=settings.learning_rate or (old.learning_rate if old else preset.learning_rate),
+        learning_rate=settings.learning_rate or (old.learning_rate if old else preset.optimisation.learning_rate),
     )
 
 
 def _preset(settings: TrainSettings, old: ModelConfig | None) -> Preset:
     """The model's own preset, which is the one it began with even where fastswap's has changed since."""
     if old is None:
-        return find_preset(settings.preset) if settings.preset else LITE
-    if settings.preset and find_preset(settings.preset).name != old.preset.name:
+        return find_preset(settings.preset, settings.size) if settings.preset else LITE
+    asked = find_preset(settings.preset, settings.size) if settings.preset else old.preset
+    if (asked.name, settings.size or asked.size_out) != (old.preset.name, old.preset.size_out):
         raise UsageError(
-            f"{settings.model} is a '{old.preset.name}' model, not '{settings.preset}': leave the choice out or "
-            "train into a new folder"
+            f"{settings.model} is a '{old.preset.name}' model of {old.preset.size_out} px, not a '{asked.name}' one of "
+            f"{settings.size or asked.size_out} px: leave the choice out or train into a new folder"
         )
     return old.preset
 

@@ -20,6 +20,7 @@ class TrainSettings:
     faces_b: Path
     model: Path
     preset: str | None = None
+    size: int | None = None
     batch: int | None = None
     iterations: int | None = None
     minutes: float | None = None

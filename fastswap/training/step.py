@@ -4,7 +4,6 @@ weights."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +11,8 @@ from torch import Tensor, nn
 
 from fastswap.models import Preset, SwapModel
 from fastswap.training import losses
+from fastswap.training.plan import Moment
+from fastswap.training.schedule import learning_rate
 
 _MOST_GRADIENT = 1.0
 """The norm that a gradient is cut to: one odd batch at a high learning rate must not undo the ones before it."""
@@ -29,26 +30,6 @@ class Examples:
     emphasis: Tensor
 
 
-def learning_rate(preset: Preset, base: float, iteration: int, total: int | None) -> float:
-    """The rate of iteration `iteration` (from 0) of `total`: a linear warm-up, a plateau up to the fraction `hold` of
-    the run, a half cosine down to 1 % of the base. total None: not known yet, which is before the plateau's end."""
-    rate = base * min(1.0, (iteration + 1) / (preset.warm_up + 1))
-    if total is None or iteration < preset.hold * total:
-        return rate
-    return rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * _decline(preset, iteration, total))))
-
-
-def jitter_strength(preset: Preset, iteration: int, total: int | None) -> float:
-    """The share of the geometric jitter at an iteration: all of it on the plateau, where it makes the sides share a
-    code, falling to `settle` at the end, where it would only blur."""
-    return 1.0 if total is None else 1 - (1 - preset.settle) * _decline(preset, iteration, total)
-
-
-def _decline(preset: Preset, iteration: int, total: int) -> float:
-    """0 on the plateau, rising to 1 at the end of the run."""
-    return min(max((iteration - preset.hold * total) / max(total * (1 - preset.hold), 1), 0.0), 1.0)
-
-
 def autocast_dtype(device: torch.device) -> torch.dtype | None:
     """What the convolutions are computed in: bfloat16 where the hardware multiplies it, else None for float32."""
     if device.type == "cuda":
@@ -62,17 +43,19 @@ class Step:
     def __init__(self, preset: Preset, sides: int, seed: int, rate: float, device: torch.device) -> None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model = SwapModel(preset, sides)
+            model = SwapModel(preset.generator, sides)
         self.preset = preset
         self.rate = rate
         self.device = device
         self.dtype = autocast_dtype(device)
         self.model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.parameters = dict(self.model.named_parameters())
-        self.optimiser = torch.optim.Adam(self.parameters.values(), lr=rate, betas=preset.betas, fused=True)
+        self.optimiser = torch.optim.Adam(
+            self.parameters.values(), lr=rate, betas=preset.optimisation.betas, fused=True
+        )
         self.average: SwapModel | None = None
-        if preset.ema:
-            self.average = SwapModel(preset, sides).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if preset.optimisation.ema:
+            self.average = SwapModel(preset.generator, sides).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             self.average.load_state_dict(self.model.state_dict())
             self.average.requires_grad_(False)
 
@@ -81,10 +64,10 @@ class Step:
         """The network that previews and `convert` use."""
         return self.average if self.average is not None else self.model
 
-    def __call__(self, examples: Examples, iteration: int, total: int | None) -> dict[str, Tensor]:
+    def __call__(self, examples: Examples, moment: Moment) -> dict[str, Tensor]:
         """Trains on one batch; returns the losses as scalars on the device, "loss" being their weighted sum."""
         for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(self.preset, self.rate, iteration, total)
+            group["lr"] = learning_rate(self.preset.objective, self.preset.optimisation, self.rate, moment)
         self.optimiser.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, self.dtype or torch.bfloat16, enabled=self.dtype is not None):
             colour, mask, code = self.model.reconstruct(examples.warped.contiguous(memory_format=torch.channels_last))
@@ -92,28 +75,28 @@ class Step:
         parts["loss"].backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.parameters.values(), _MOST_GRADIENT)
         self.optimiser.step()
-        self._follow(iteration)
+        self._follow(moment.iteration)
         return {name: value.detach() for name, value in parts.items()}
 
     def losses(self, colour: Tensor, mask: Tensor, code: Tensor, examples: Examples) -> dict[str, Tensor]:
         """The weighted sum "loss" and its parts, by the preset's weights; parts of weight 0 are not computed."""
-        preset, weight = self.preset, examples.mask * examples.emphasis
+        objective, weight = self.preset.objective, examples.mask * examples.emphasis
         colour = losses.inside(colour, examples.target, examples.mask)
         parts: dict[str, Tensor] = {}
-        for name, factor in (("dssim", preset.dssim), ("l1", preset.l1), ("mse", preset.mse)):
+        for name, factor in (("dssim", objective.dssim), ("l1", objective.l1), ("mse", objective.mse)):
             if factor:
                 parts[name] = getattr(losses, name)(colour, examples.target, weight)
         parts["mask"] = losses.l1(mask, examples.mask, torch.ones_like(mask))
-        if preset.agreement:
+        if objective.agreement:
             parts["agreement"] = losses.agreement(code, len(self.model.decoders))
-        parts["loss"] = torch.stack([getattr(preset, name) * value for name, value in parts.items()]).sum()
+        parts["loss"] = torch.stack([getattr(objective, name) * value for name, value in parts.items()]).sum()
         return parts
 
     def _follow(self, iteration: int) -> None:
         """Moves the average towards the weights; faster at the start, when it would else keep the random beginning."""
         if self.average is None:
             return
-        decay = min(self.preset.ema, (iteration + 1) / (iteration + 10))
+        decay = min(self.preset.optimisation.ema, (iteration + 1) / (iteration + 10))
         averages: list[Tensor] = list(self.average.parameters())
         weights: list[Tensor] = list(self.model.parameters())
         torch._foreach_lerp_(averages, weights, 1 - decay)

@@ -15,6 +15,7 @@ from fastswap.models import (
     AVERAGE,
     LITE,
     ModelConfig,
+    Preset,
     SideConfig,
     SwapModel,
     TrainedModel,
@@ -26,9 +27,18 @@ from fastswap.models import (
 from fastswap.storage import sha256
 
 TINY = dataclasses.replace(
-    LITE, name="tiny", size_in=32, size_out=32, encoder=(16,), dense=32, seed_size=4, seed_channels=16, shared_up=16,
-    decoder=(16,), residual=(1,),
+    LITE, name="tiny",
+    generator=dataclasses.replace(
+        LITE.generator, size_in=32, size_out=32, encoder=(16,), dense=32, seed_size=4, seed_channels=16, shared_up=16,
+        decoder=(16,), residual=(1,),
+    ),
 )  # fmt: skip
+
+
+def _generator(**change: object) -> Preset:
+    return dataclasses.replace(TINY, generator=dataclasses.replace(TINY.generator, **change))  # type: ignore[arg-type]
+
+
 SIDES = (SideConfig("A", "faces/a", "a.mp4", "0" * 64, 0, 100), SideConfig("B", "faces/b", "b.mp4", "1" * 64, 1, 90))
 CONFIG = ModelConfig(TINY, SIDES, "mean478-v1", "oval60-v1", 0.75, 0, 8, 1e-3)
 
@@ -38,7 +48,7 @@ def model(tmp_path: Path) -> Path:
     """A model folder with one checkpoint of random weights."""
     write_config(tmp_path, CONFIG)
     torch.manual_seed(0)
-    tensors = {AVERAGE + name: value for name, value in SwapModel(TINY).state_dict().items()}
+    tensors = {AVERAGE + name: value for name, value in SwapModel(TINY.generator).state_dict().items()}
     write_checkpoint(tmp_path, 7, tensors, {"elapsed": 1.5}, keep=2)
     return tmp_path
 
@@ -65,18 +75,18 @@ def _change(path: str, value: object) -> str:
     [
         ("{", "does not describe a model"),
         ("[]", "does not describe a model"),
-        (_change("preset.dense", "256"), "preset.dense is '256', not a int"),
-        (_change("preset.dense", True), "preset.dense is True"),
-        (_change("preset.decoder", [10**9]), "channels outside of"),
-        (_change("preset.encoder", 16), "preset.encoder is 16, not a list"),
-        (_change("preset.betas", [0.5]), "betas has 1 values, not 2"),
-        (_change("preset.learning_rate", float("inf")), "learning_rate is inf"),
+        (_change("preset.generator.dense", "256"), "preset.generator.dense is '256', not a int"),
+        (_change("preset.generator.dense", True), "preset.generator.dense is True"),
+        (_change("preset.generator.decoder", [10**9]), "channels outside of"),
+        (_change("preset.generator.encoder", 16), "preset.generator.encoder is 16, not a list"),
+        (_change("preset.optimisation.betas", [0.5]), "betas has 1 values, not 2"),
+        (_change("preset.optimisation.learning_rate", float("inf")), "learning_rate is inf"),
         (_change("sides.0.person", None), r"sides\[0\].person is None"),
         (_change("sides", []), "0 sides"),
         (_change("coverage", 7), "coverage of 7"),
         (_change("command", "rm"), "unknown fields: command"),
-        (_change("preset.size_out", 64), "its layers lead from 32 to 32"),
-        (_change("preset.stem", 0), "sizes out of range"),
+        (_change("preset.generator.size_out", 64), "the generator's layers lead from 32 to 32"),
+        (_change("preset.generator.stem", 0), "sizes are out of range"),
     ],
 )
 def test_a_configuration_that_is_not_ours_is_one_line(tmp_path: Path, text: str, message: str) -> None:
@@ -87,7 +97,7 @@ def test_a_configuration_that_is_not_ours_is_one_line(tmp_path: Path, text: str,
 
 
 def test_a_later_schema_says_so(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(_change("schema", 2))
+    (tmp_path / "config.json").write_text(_change("schema", 3))
     with pytest.raises(InputError, match="upgrade fastswap"):
         read_config(tmp_path)
 
@@ -115,19 +125,19 @@ def test_a_trained_model_generates(model: Path) -> None:
 
 def test_weights_come_back_bit_for_bit(model: Path) -> None:
     torch.manual_seed(0)
-    expected = SwapModel(TINY).state_dict()
+    expected = SwapModel(TINY.generator).state_dict()
     got = TrainedModel.open(model).network.state_dict()
     assert all(torch.equal(got[name], expected[name]) for name in expected)
 
 
 def test_weights_of_another_network_are_damage(model: Path) -> None:
-    write_config(model, dataclasses.replace(CONFIG, preset=dataclasses.replace(TINY, dense=64)))
+    write_config(model, dataclasses.replace(CONFIG, preset=_generator(dense=64)))
     with pytest.raises(DamagedFileError, match="does not fit"):
         TrainedModel.open(model)
 
 
 def test_sizes_in_a_configuration_take_no_memory_before_they_are_checked(model: Path) -> None:
-    huge = dataclasses.replace(TINY, dense=4096, seed_channels=4096, encoder=(4096,), shared_up=4096)
+    huge = _generator(dense=4096, seed_channels=4096, encoder=(4096,), shared_up=4096)
     write_config(model, dataclasses.replace(CONFIG, preset=huge))
     with pytest.raises(DamagedFileError, match="does not fit"):
         TrainedModel.open(model)

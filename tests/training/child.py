@@ -16,7 +16,7 @@ from fastswap.training.step import Step
 
 def main() -> None:
     torch.set_num_threads(1)
-    PRESETS["tiny"] = TINY
+    PRESETS["tiny"] = {32: TINY}
     faces_a, faces_b, model = (Path(argument) for argument in sys.argv[1:4])
     original = Step.__init__
 

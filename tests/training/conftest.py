@@ -32,7 +32,7 @@ _synthetic = _load("synthetic")
 
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(PRESETS, "tiny", _synthetic.TINY)
+    monkeypatch.setitem(PRESETS, "tiny", {32: _synthetic.TINY})
 
 
 @pytest.fixture(scope="session")

@@ -18,8 +18,12 @@ from fastswap.models import LITE
 
 SIZE = 64
 TINY = replace(
-    LITE, name="tiny", size_in=32, size_out=32, encoder=(16,), dense=32, seed_size=4, seed_channels=16, shared_up=16,
-    decoder=(16,), residual=(1,), batch=4, iterations=30, learning_rate=2e-3, warm_up=5, ema=0.9,
+    LITE, name="tiny", batch=4, iterations=30,
+    generator=replace(
+        LITE.generator, size_in=32, size_out=32, encoder=(16,), dense=32, seed_size=4, seed_channels=16, shared_up=16,
+        decoder=(16,), residual=(1,),
+    ),
+    optimisation=replace(LITE.optimisation, learning_rate=2e-3, warm_up=5, ema=0.9),
 )  # fmt: skip
 
 

@@ -63,7 +63,7 @@ def test_mask_and_emphasis_share_a_plane() -> None:
     priority = torch.tensor([0.0, 0.0, 0.0, 0.5, 1.0])
     decoded, emphasis = decode(encode(mask, priority).float() / 255, LITE)
     torch.testing.assert_close(decoded, torch.tensor([0, 0.5, 1, 1, 1]), atol=0.01, rtol=0)
-    top = max(LITE.eyes, LITE.mouth)
+    top = max(LITE.objective.eyes, LITE.objective.mouth)
     torch.testing.assert_close(emphasis, torch.tensor([1, 1, 1, (1 + top) / 2, top]), atol=0.03, rtol=0)
 
 
@@ -71,8 +71,8 @@ def test_eyes_and_mouth_count_for_more_than_a_cheek(pair: tuple[Path, Path]) -> 
     side = choose_side("A", FaceSet.open(pair[0]), None)
     _, emphasis = decode(load(side, LITE, 64)[..., 3].float() / 255, LITE)
     eyes, mouth = emphasis[0, 20:32].max().item(), emphasis[0, 36:48].max().item()
-    assert eyes == pytest.approx(LITE.eyes, abs=0.05)
-    assert mouth == pytest.approx(LITE.mouth, abs=0.05)
+    assert eyes == pytest.approx(LITE.objective.eyes, abs=0.05)
+    assert mouth == pytest.approx(LITE.objective.mouth, abs=0.05)
     assert emphasis[0, 34, 18].item() == pytest.approx(1, abs=0.02)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from fastswap.faceset import FaceSet
-from fastswap.models import PRESETS
+from fastswap.models import find_preset
 from fastswap.ops import Jitter
 from fastswap.training.data import Feed
 from fastswap.training.pairing import BLOCK, pair, performance
@@ -36,7 +36,7 @@ def test_a_paired_feed_shows_the_same_faces_in_another_order() -> None:
 
     def feed(performances: list[np.ndarray]) -> Feed:
         return Feed(
-            faces, PRESETS["tiny"], batch=8, seed=0, coverage=0.75, jitter=Jitter(), device=torch.device("cpu"),
+            faces, find_preset("tiny"), batch=8, seed=0, coverage=0.75, jitter=Jitter(), device=torch.device("cpu"),
             performances=performances,
         )  # fmt: skip
 

@@ -69,7 +69,7 @@ def interrupt_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
     def arm(iteration: int) -> None:
         def call(self: Step, *arguments: Any) -> dict[str, torch.Tensor]:
-            if arguments[1] == iteration - 1:
+            if arguments[1].iteration == iteration - 1:
                 monkeypatch.setattr(Step, "__call__", original)
                 os.kill(os.getpid(), signal.SIGINT)
             return original(self, *arguments)
@@ -264,7 +264,7 @@ def test_another_network_is_refused_other_numbers_are_named(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     train(settings())
-    with pytest.raises(UsageError, match="is a 'tiny' model, not 'lite'"):
+    with pytest.raises(UsageError, match="is a 'tiny' model of 32 px, not a 'lite' one of 96 px"):
         train(settings(preset="lite"))
     with pytest.raises(UsageError, match="coverage of 0"):
         train(settings(coverage=0.6))

@@ -1,0 +1,48 @@
+"""What changes over a run: the learning rate, the jitter, the weights of the losses."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from fastswap.models import Objective, Optimisation
+from fastswap.training.plan import Moment
+
+_LEAST_RATE = 0.01
+"""What is left of the learning rate at the end of the cosine."""
+
+
+def factor(objective: Objective, term: str, share: float) -> float:
+    """The product of the factors that the schedules of `term` have at this share of the run; 1 where it has none."""
+    result = 1.0
+    for schedule in objective.schedules:
+        if schedule.term != term:
+            continue
+        if schedule.linear:
+            result *= float(np.interp(share, schedule.shares, schedule.factors))
+        else:
+            reached = sum(begin <= share for begin in schedule.shares)
+            result *= schedule.factors[max(reached - 1, 0)]
+    return result
+
+
+def learning_rate(objective: Objective, optimisation: Optimisation, base: float, moment: Moment) -> float:
+    """The generator's rate: a linear warm-up, a plateau up to the share `hold` of the run, half a cosine down to 1 %
+    of the base; times the schedules of "learning_rate"."""
+    rate = base * min(1.0, (moment.iteration + 1) / (optimisation.warm_up + 1))
+    cosine = 0.5 * (1 + math.cos(math.pi * _decline(optimisation, moment.share)))
+    return rate * (_LEAST_RATE + (1 - _LEAST_RATE) * cosine) * factor(objective, "learning_rate", moment.share)
+
+
+def jitter_strength(optimisation: Optimisation, moment: Moment) -> float:
+    """The share of the geometric jitter: all of it on the plateau, where it makes the sides share a code, falling to
+    `settle` at the end, where it would only blur."""
+    return 1 - (1 - optimisation.settle) * _decline(optimisation, moment.share)
+
+
+def _decline(optimisation: Optimisation, share: float) -> float:
+    """0 on the plateau, rising to 1 at the end of the run."""
+    if optimisation.hold >= 1:
+        return 0.0
+    return min(max((share - optimisation.hold) / (1 - optimisation.hold), 0.0), 1.0)
