@@ -10,6 +10,7 @@ import tyro
 
 from fastswap.cli.bench import BenchVerb
 from fastswap.cli.faces import FacesVerb
+from fastswap.cli.train import Train
 from fastswap.cli.verb import Verb
 from fastswap.errors import UsageError
 
@@ -59,72 +60,6 @@ class Extract(Verb):
             persons=self.persons,
         )
         return extract(settings, quiet=self.quiet)
-
-
-@dataclass(kw_only=True)
-class Train(Verb):
-    """Train a model that turns the faces of A into those of B. Ctrl-C saves and leaves; run again, it goes on."""
-
-    faces_a: Annotated[Path, tyro.conf.arg(aliases=["-A"], metavar="FACES")]
-    """Face set of A, the person replaced."""
-    faces_b: Annotated[Path, tyro.conf.arg(aliases=["-B"], metavar="FACES")]
-    """Face set of B, the person put in."""
-    model: _Model
-    """The model's folder."""
-    trainer: Annotated[Literal["lite", "original"] | None, tyro.conf.arg(aliases=["-t"])] = None
-    """Which network (default: lite, or what the model has)."""
-    batch: Annotated[int | None, tyro.conf.arg(aliases=["-b"])] = None
-    """Faces of each side in a step (default: the network's own)."""
-    iterations: Annotated[int | None, tyro.conf.arg(aliases=["-i"])] = None
-    """Steps in all (default: 20,000 of lite, 100,000 of original)."""
-    minutes: float | None = None
-    """A time budget instead of --iterations."""
-    seed: int = 0
-    """The same seed gives the same model on the same CPU."""
-    save_every: Annotated[int, tyro.conf.arg(aliases=["-s"])] = 250
-    """Steps between checkpoints."""
-    preview_every: int = 250
-    """Steps between preview sheets."""
-    keep: int = 3
-    """How many checkpoints are kept."""
-    person_a: Annotated[int | None, tyro.conf.arg(aliases=["--person"])] = None
-    """Who of A's face set (default: the most frequent)."""
-    person_b: int | None = None
-    """Who of B's face set (default: the most frequent)."""
-    no_warp: bool = False
-    """No random warp of the input."""
-    no_flip: bool = False
-    """No mirrored faces."""
-    no_colour: bool = False
-    """No colour jitter (lite has none: its encoder sees faces without their light)."""
-    device: Device = "auto"
-    """Where the training runs."""
-
-    def run(self) -> Any:
-        from fastswap.progress import bar
-        from fastswap.training import TrainSettings, train
-
-        settings = TrainSettings(
-            faces_a=self.faces_a,
-            faces_b=self.faces_b,
-            model=self.model,
-            preset=self.trainer,
-            batch=self.batch,
-            iterations=self.iterations,
-            minutes=self.minutes,
-            seed=self.seed,
-            save_every=self.save_every,
-            preview_every=self.preview_every,
-            keep=self.keep,
-            person_a=self.person_a,
-            person_b=self.person_b,
-            warp=not self.no_warp,
-            flip=not self.no_flip,
-            colour=not self.no_colour,
-            device=self.device,
-        )
-        with bar(f"train {self.model}", self.iterations, "iterations", quiet=self.quiet) as report:
-            return train(settings, report)
 
 
 @dataclass(kw_only=True)

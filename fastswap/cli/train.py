@@ -1,0 +1,84 @@
+"""`fastswap train`: its flags, named after Faceswap's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from fastswap.cli.verb import Verb
+
+
+@dataclass(kw_only=True)
+class Train(Verb):
+    """Train a model that turns the faces of A into those of B. Ctrl-C saves and leaves; run again, it goes on."""
+
+    faces_a: Annotated[Path, tyro.conf.arg(aliases=["-A"], metavar="FACES")]
+    """Face set of A, the person replaced."""
+    faces_b: Annotated[Path, tyro.conf.arg(aliases=["-B"], metavar="FACES")]
+    """Face set of B, the person put in."""
+    model: Annotated[Path, tyro.conf.arg(aliases=["-m"], metavar="MODEL")]
+    """The model's folder."""
+    trainer: Annotated[str | None, tyro.conf.arg(aliases=["-t"])] = None
+    """Which network: lite, original, gan, ... (default: lite, or what the model has)."""
+    size: int | None = None
+    """Side of the network's faces, in pixels (default: the network's own)."""
+    batch: Annotated[int | None, tyro.conf.arg(aliases=["-b"])] = None
+    """Faces of each side in a step (default: the network's own)."""
+    iterations: Annotated[int | None, tyro.conf.arg(aliases=["-i"])] = None
+    """Steps in all (default: the network's own, 20,000 of lite)."""
+    minutes: float | None = None
+    """A time budget instead of --iterations."""
+    seed: int = 0
+    """The same seed gives the same model on the same CPU."""
+    save_every: Annotated[int, tyro.conf.arg(aliases=["-s"])] = 250
+    """Steps between checkpoints."""
+    preview_every: int = 250
+    """Steps between preview sheets."""
+    keep: int = 3
+    """How many checkpoints are kept."""
+    person_a: Annotated[int | None, tyro.conf.arg(aliases=["--person"])] = None
+    """Who of A's face set (default: the most frequent)."""
+    person_b: int | None = None
+    """Who of B's face set (default: the most frequent)."""
+    no_warp: bool = False
+    """No random warp of the input."""
+    no_flip: bool = False
+    """No mirrored faces."""
+    no_colour: bool = False
+    """No colour jitter (lite has none: its encoder sees faces without their light)."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the training runs."""
+
+    def run(self) -> Any:
+        from fastswap.progress import bar
+        from fastswap.training import train
+
+        with bar(f"train {self.model}", self.iterations, "iterations", quiet=self.quiet) as report:
+            return train(self.settings(), report)
+
+    def settings(self) -> Any:
+        from fastswap.training import TrainSettings
+
+        return TrainSettings(
+            faces_a=self.faces_a,
+            faces_b=self.faces_b,
+            model=self.model,
+            preset=self.trainer,
+            size=self.size,
+            batch=self.batch,
+            iterations=self.iterations,
+            minutes=self.minutes,
+            seed=self.seed,
+            save_every=self.save_every,
+            preview_every=self.preview_every,
+            keep=self.keep,
+            person_a=self.person_a,
+            person_b=self.person_b,
+            warp=not self.no_warp,
+            flip=not self.no_flip,
+            colour=not self.no_colour,
+            device=self.device,
+        )
