@@ -4,7 +4,7 @@ from fastswap.models.checkpoints import Checkpoint, newest_checkpoint, write_che
 from fastswap.models.folder import ModelConfig, SideConfig, has_config, read_config, write_config
 from fastswap.models.preset import LITE, ORIGINAL, PRESETS, find_preset
 from fastswap.models.spec import DiscriminatorSpec, GeneratorSpec, Objective, Optimisation, Preset, Schedule
-from fastswap.models.swap_model import SwapModel
+from fastswap.models.swap_model import Reconstruction, SwapModel
 from fastswap.models.trained import AVERAGE, WEIGHTS, TrainedModel
 
 __all__ = [
@@ -20,6 +20,8 @@ __all__ = [
     "Objective",
     "Optimisation",
     "Preset",
+    "Schedule",
+    "Reconstruction",
     "Schedule",
     "SideConfig",
     "SwapModel",

@@ -4,6 +4,8 @@ skips the bottleneck: a skip would carry A's identity to B's decoder."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -127,6 +129,17 @@ class Decoder(nn.Module):
         return picture[:, :COLOURS], picture[:, COLOURS:]
 
 
+class Reconstruction(NamedTuple):
+    """What a batch of all sides, side after side, becomes: colour [n, 3, size_out, size_out] and mask
+    [n, 1, size_out, size_out], float32 in 0..1; the codes [n, dense]; and the pictures [n, 3, h, w], float32 in 0..1,
+    of decoder stages below the last, smallest first (none where the spec has no `auxiliary`)."""
+
+    colour: Tensor
+    mask: Tensor
+    code: Tensor
+    auxiliary: tuple[Tensor, ...]
+
+
 class SwapModel(nn.Module):
     """The generator with `sides` decoders."""
 
@@ -142,10 +155,10 @@ class SwapModel(nn.Module):
         colour, mask = self.decoders[side](self.encoder(x))
         return colour, mask
 
-    def reconstruct(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """x [sides * N, 3, size_in, size_in], N faces of each side in order -> colour and mask, each face as its own
-        side, and the codes [sides * N, dense]. One pass of the encoder for all sides."""
+    def reconstruct(self, x: Tensor) -> Reconstruction:
+        """x [sides * N, 3, size_in, size_in], N faces of each side in order -> each face as its own side. One pass of
+        the encoder for all sides."""
         code = self.encoder.code(x)
         parts = self.encoder.spread(code).chunk(len(self.decoders))
         outputs = [decoder(part) for decoder, part in zip(self.decoders, parts, strict=True)]
-        return torch.cat([colour for colour, _ in outputs]), torch.cat([mask for _, mask in outputs]), code
+        return Reconstruction(torch.cat([c for c, _ in outputs]), torch.cat([m for _, m in outputs]), code, ())

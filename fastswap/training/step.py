@@ -70,7 +70,7 @@ class Step:
             group["lr"] = learning_rate(self.preset.objective, self.preset.optimisation, self.rate, moment)
         self.optimiser.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, self.dtype or torch.bfloat16, enabled=self.dtype is not None):
-            colour, mask, code = self.model.reconstruct(examples.warped.contiguous(memory_format=torch.channels_last))
+            colour, mask, code, _ = self.model.reconstruct(examples.warped.contiguous(memory_format=torch.channels_last))
         parts = self.losses(colour, mask, code.float(), examples)
         parts["loss"].backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.parameters.values(), _MOST_GRADIENT)

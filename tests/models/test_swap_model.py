@@ -60,7 +60,8 @@ def test_one_pass_of_all_sides_is_each_side_alone() -> None:
     torch.manual_seed(0)
     model = SwapModel(TINY.generator).eval()
     x = torch.rand(6, 3, 32, 32)
-    colour, mask, code = model.reconstruct(x)
+    colour, mask, code, auxiliary = model.reconstruct(x)
+    assert auxiliary == ()
     assert code.shape == (6, TINY.generator.dense)
     for side, part in enumerate(x.chunk(2)):
         alone = model(part, side)
