@@ -20,7 +20,6 @@ __all__ = [
     "Objective",
     "Optimisation",
     "Preset",
-    "Schedule",
     "Reconstruction",
     "Schedule",
     "SideConfig",
