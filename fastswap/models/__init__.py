@@ -1,6 +1,7 @@
 """The networks, their sizes, and the folder a trained model lives in."""
 
 from fastswap.models.checkpoints import Checkpoint, newest_checkpoint, write_checkpoint
+from fastswap.models.discriminator import Discriminator
 from fastswap.models.folder import ModelConfig, SideConfig, has_config, read_config, write_config
 from fastswap.models.preset import LITE, ORIGINAL, PRESETS, find_preset
 from fastswap.models.spec import DiscriminatorSpec, GeneratorSpec, Objective, Optimisation, Preset, Schedule
@@ -14,6 +15,7 @@ __all__ = [
     "PRESETS",
     "WEIGHTS",
     "Checkpoint",
+    "Discriminator",
     "DiscriminatorSpec",
     "GeneratorSpec",
     "ModelConfig",

@@ -9,6 +9,11 @@ _MOST_CHANNELS = 4096
 _MOST_PIXELS = 1024
 _MOST_STAGES = 8
 _MOST_POINTS = 32
+_MOST_KERNEL = 7
+_MOST_ATTENTION = 64
+"""Pixels of the side of a map that attends to itself: 4,096 to 4,096."""
+_MOST_ATTENTION_TWICE = 32
+"""The same where the weights of all pairs of pixels stay in memory."""
 NORMS = ("none", "instance", "group", "rms")
 ADVERSARIES = ("none", "hinge", "lsgan", "relativistic")
 OPTIMISERS = ("adam", "adamw", "adabelief")
@@ -56,8 +61,7 @@ class GeneratorSpec:
             raise ValueError(f"the generator has more than {_MOST_STAGES} layers")
         if len(self.residual) != len(self.decoder) or len(self.encoder_residual) not in (0, len(self.encoder)):
             raise ValueError("one number of residual blocks for each of the decoder's stages, and of the encoder's")
-        if self.norm not in NORMS:
-            raise ValueError(f"the norm is {self.norm!r}: one of {', '.join(NORMS)}")
+        _check_norm(self.norm)
         doublings = len(self.decoder) + bool(self.shared_up) + self.head
         size_in, size_out = self.bottleneck * self.stem << len(self.encoder), self.seed_size << doublings
         if (self.size_in, self.size_out) != (size_in, size_out):
@@ -69,12 +73,25 @@ class GeneratorSpec:
         return self.size_in // self.stem >> len(self.encoder)
 
 
+def _check_norm(norm: str) -> None:
+    if norm not in NORMS:
+        raise ValueError(f"the norm is {norm!r}: one of {', '.join(NORMS)}")
+
+
+def _check_attention(what: str, sides: tuple[int, ...], maps: set[int], most: int) -> None:
+    """Refuses sides that are not maps of the network, or so large that all pairs of their pixels take too much."""
+    if not set(sides) <= {side for side in maps if side <= most} or len(sides) != len(set(sides)):
+        raise ValueError(f"the {what} attends to maps of {sides} pixels: it has {sorted(maps)}, at most {most} can")
+
+
 @dataclass(frozen=True)
 class DiscriminatorSpec:
-    """`channels` after each halving; `residual` blocks after each of them; `attention` as in the generator;
-    `conditional`: it sees the distorted input beside the picture; `unet`: it also judges every pixel, going back up;
-    `spectral` normalises its weights (Miyato et al. 2018); `stem` as in the generator."""
+    """`size` of the pictures it judges; `channels` after each halving, by convolutions of `kernel`; `residual` blocks
+    after each of them; `attention` lists the sides, in pixels, of the maps that attend to themselves; `conditional`: it
+    sees the distorted input beside the picture; `unet`: it also judges every pixel, going back up; `spectral`
+    normalises its weights (Miyato et al. 2018, arXiv 1802.05957); `stem` and `norm` as in the generator."""
 
+    size: int
     channels: tuple[int, ...]
     stem: int = 1
     kernel: int = 4
@@ -91,8 +108,13 @@ class DiscriminatorSpec:
             raise ValueError(f"the discriminator has more than {_MOST_STAGES} layers, or none")
         if not all(0 < width <= _MOST_CHANNELS for width in self.channels) or not 0 < self.stem <= _MOST_STAGES:
             raise ValueError(f"the discriminator has channels outside of 1..{_MOST_CHANNELS}")
-        if self.norm not in NORMS:
-            raise ValueError(f"the norm is {self.norm!r}: one of {', '.join(NORMS)}")
+        if not 3 <= self.kernel <= _MOST_KERNEL or not 0 <= self.slope < 1:
+            raise ValueError(f"the discriminator's kernel is outside of 3..{_MOST_KERNEL}, or its slope of 0..1")
+        if not 0 < self.size <= _MOST_PIXELS or self.size % (self.stem << len(self.channels)):
+            raise ValueError(f"the discriminator's layers do not divide {self.size} pixels")
+        maps = {self.size // self.stem >> stage for stage in range(1, len(self.channels) + 1)}
+        _check_attention("discriminator", self.attention, maps, _MOST_ATTENTION_TWICE)
+        _check_norm(self.norm)
 
 
 @dataclass(frozen=True)
