@@ -16,6 +16,7 @@ from fastswap.ops.planes import Planes
 from fastswap.progress import Report, silent
 from fastswap.quality import portraits
 from fastswap.quality.motion import Motion
+from fastswap.quality.pairs import FIRST, Pair, portrait
 from fastswap.quality.puppet import Picture, Puppet
 from fastswap.storage import write_json
 from fastswap.video import Frame, VideoInfo, write_video
@@ -45,16 +46,17 @@ class Clips:
 
 def make_clips(
     folder: Path, seed: int = 0, *, frames_a: int = FRAMES_A, frames_b: int = FRAMES_B, size: int = portraits.SIZE,
-    progress: Report = silent,
+    pair: Pair = FIRST, progress: Report = silent,
 ) -> Clips:  # fmt: skip
-    """Writes a.mp4, b.mp4, truth.mp4 and motion.json into `folder`: the two portraits, `size` px wide, 25 frames/s.
+    """Writes a.mp4, b.mp4, truth.mp4 and motion.json into `folder`: the pair's portraits, `size` px wide, 25 frames/s.
 
     One seed makes one trial: other seeds, other motions and other lights over the same ranges. Progress counts the
-    frames of all three clips. Raises UsageError for an odd size, MissingDependencyError without scikit-image.
+    frames of all three clips. Raises UsageError for an odd size, MissingDependencyError without scikit-image,
+    InputError for a pair whose photos are absent.
     """
     if size < 64 or size % 2:
         raise UsageError(f"a puppet's frame is even and at least 64 px wide, got {size}")
-    a, b = puppets(size)
+    a, b = puppets(size, pair)
     motion_a, motion_b = motions(seed, frames_a, frames_b)
     clips = Clips(folder / "a.mp4", folder / "b.mp4", folder / "truth.mp4", folder / "motion.json")
     folder.mkdir(parents=True, exist_ok=True)
@@ -66,12 +68,12 @@ def make_clips(
     return clips
 
 
-def puppets(size: int = portraits.SIZE) -> tuple[Puppet, Puppet]:
+def puppets(size: int = portraits.SIZE, pair: Pair = FIRST) -> tuple[Puppet, Puppet]:
     """A and B, at rest with one alignment and in the colours of A's portrait."""
     finder = FaceFinder()
-    astronaut = portraits.astronaut()
-    admiral = portraits.graded(portraits.admiral(), astronaut, finder)
-    return portraits.puppet(astronaut, finder, size), portraits.puppet(admiral, finder, size)
+    a = portrait(pair.a)
+    b = portraits.graded(portrait(pair.b), a, finder)
+    return portraits.puppet(a, finder, size), portraits.puppet(b, finder, size)
 
 
 def motions(seed: int, frames_a: int = FRAMES_A, frames_b: int = FRAMES_B) -> tuple[Motion, Motion]:

@@ -27,6 +27,8 @@ RINGS = ((1.10, 1.0), (1.25, 0.94), (1.45, 0.78), (1.7, 0.5), (1.95, 0.22), (2.3
 # (how far the oval is blown up, share of the head's movement it takes); the last two hold the picture's border still
 RING_DEPTH = 0.10  # how far the rings recede a unit: behind the cheek, so that a cheek that turns away is in front
 EYE_DEPTH, TEETH_DEPTH, DARK_DEPTH = 0.03, 0.03, 0.10
+DARK_RIM = 0.05  # how far the mouth's dark reaches above and below closed lips, which are a line: less, and the wall
+# behind the head shows at the corner of a mouth that smiles
 MARGIN_BACK = 2.0  # the margins of those pieces lie so much further back, lest they come through the skin
 TEETH_FROM = 0.025  # gap of the photo's lips from which on its teeth are worth showing
 SLOPE = 1.5  # how fast depth may grow across the picture
@@ -241,6 +243,10 @@ def _add_piece(
     centre = rim.mean(axis=0, keepdims=True)
     back = np.asarray((0.0, 0.0, depth))
     margin = centre + outer * (rim - centre) + MARGIN_BACK * back
+    if with_lips:
+        upper = len(at.UPPER_LIP[-1])
+        margin[:upper, 1] -= DARK_RIM
+        margin[upper:, 1] += DARK_RIM
     points = np.concatenate([centre + back, centre + inner * (rim - centre) + back, margin])
     texture = np.concatenate([centre, centre + inner * (rim - centre), centre + shown * (rim - centre)])[:, :2]
     moves = {name: _piece_movement(getattr(rig, name)[list(outline)], with_lips) for name in ("jaw", "smile")}

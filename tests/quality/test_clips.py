@@ -25,7 +25,7 @@ def rgb(frame: Frame) -> Picture:
 def test_three_clips_and_their_motions(
     tmp_path: Path, pair: tuple[Puppet, Puppet], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clips, "puppets", lambda size: pair)
+    monkeypatch.setattr(clips, "puppets", lambda size, _: pair)
     seen: list[int] = []
     made = clips.make_clips(
         tmp_path / "trial",
@@ -57,7 +57,7 @@ def test_without_scikit_image_the_line_says_what_to_install(monkeypatch: pytest.
 def test_clips_are_made_again_over_old_ones(
     tmp_path: Path, pair: tuple[Puppet, Puppet], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clips, "puppets", lambda size: pair)
+    monkeypatch.setattr(clips, "puppets", lambda size, _: pair)
     first = clips.make_clips(tmp_path, 1, frames_a=2, frames_b=2, size=pair[0].size)
     before = first.motion.read_bytes()
     clips.make_clips(tmp_path, 1, frames_a=2, frames_b=2, size=pair[0].size)
