@@ -39,14 +39,15 @@ def test_dssim_of_a_negative_is_beyond_a_half() -> None:
     assert 0.5 < losses.dssim(1 - x, x, WHOLE).item() <= 1
 
 
-def test_similarity_agrees_with_scikit_image() -> None:
+def test_dssim_agrees_with_scikit_image() -> None:
     metrics = pytest.importorskip("skimage.metrics")
-    a, b = _noise(2, 1, 1, 40, 48), _noise(3, 1, 1, 40, 48)
+    a, b, weight = _noise(2, 1, 1, 40, 48), _noise(3, 1, 1, 40, 48), _noise(17, 1, 1, 40, 48)
     _, full = metrics.structural_similarity(
         a[0, 0].numpy(), b[0, 0].numpy(), data_range=1.0, gaussian_weights=True, sigma=1.5,
         use_sample_covariance=False, full=True,
     )  # fmt: skip
-    np.testing.assert_allclose(losses.similarity_map(a, b)[0, 0].numpy(), full[5:-5, 5:-5], atol=2e-5)
+    expected = np.average((1 - full[5:-5, 5:-5]) / 2, weights=weight[0, 0, 5:-5, 5:-5].numpy())
+    assert losses.dssim(a, b, weight).item() == pytest.approx(expected, rel=2e-5)
 
 
 def test_only_what_has_weight_counts() -> None:
@@ -92,7 +93,7 @@ def test_dssim_gradient_points_downhill() -> None:
 
 def test_pictures_below_the_window_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 11"):
-        losses.similarity_map(torch.zeros(1, 3, 10, 32), torch.zeros(1, 3, 10, 32))
+        losses.dssim(torch.zeros(1, 3, 10, 32), torch.zeros(1, 3, 10, 32), torch.ones(1, 1, 10, 32))
 
 
 def test_only_codes_that_agree_face_by_face_agree() -> None:
