@@ -41,13 +41,13 @@ class SelfAttention(nn.Module):
         parts = tokens.reshape(n, height * width, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         query, key, value = parts.unbind(0)
         attend = _attend_twice if self.twice else functional.scaled_dot_product_attention
-        mixed = attend(query, key, value)  # [N, heads, s^2, d]
-        mixed = mixed.transpose(1, 2).reshape(n, height, width, -1).permute(0, 3, 1, 2)
-        out: Tensor = self.out(mixed)
+        mixed = attend(query, key, value).transpose(1, 2)  # [N, s^2, heads, d]
+        out: Tensor = self.out(mixed.reshape(n, height, width, -1).permute(0, 3, 1, 2))
         return x + self.gamma * out
 
 
 def _attend_twice(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """scaled_dot_product_attention of [N, heads, s^2, d], out of operations that have all derivatives."""
     logits = (query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1)
-    return logits.softmax(dim=-1) @ value
+    mixed: Tensor = logits.softmax(dim=-1) @ value
+    return mixed

@@ -9,7 +9,8 @@ _MOST_CHANNELS = 4096
 _MOST_PIXELS = 1024
 _MOST_STAGES = 8
 _MOST_POINTS = 32
-_MOST_KERNEL = 7
+_KERNELS = (1, 3, 5, 7)
+_HALVING_KERNELS = (3, 4, 5)
 _MOST_ATTENTION = 64
 """Pixels of the side of a map that attends to itself: 4,096 to 4,096."""
 _MOST_ATTENTION_TWICE = 32
@@ -21,15 +22,18 @@ OPTIMISERS = ("adam", "adamw", "adabelief")
 
 @dataclass(frozen=True)
 class GeneratorSpec:
-    """`stem` is the factor by which the encoder's first layer folds pixels into channels (1: none); `encoder` lists the
-    channels after each halving; `dense` is the width of the bottleneck; `seed_size` and `seed_channels` shape the map
-    it unfolds to; `shared_up` is the width of the upscale that both sides share (0: none); `decoder` lists the channels
-    after each doubling; `residual` says how many residual blocks follow each of them; `head` doubles once more,
-    straight into colour and mask (False: one convolution at full size). `standardise` takes light and skin colour out
-    of what the encoder sees. `attention` lists the sides, in pixels, of the maps that attend to themselves, in encoder
-    and decoders; `encoder_residual` says how many residual blocks follow each halving (empty: none); `norm` is what
-    normalises the maps; `auxiliary` gives each decoder stage from 64 px on, but the last, a picture of its own. Sizes
-    are pixels."""
+    """`stem` is the factor by which the encoder folds pixels into channels before its first layer (1: not at all), and
+    `stem_channels` the width of that layer (0: as wide as the first halving where the stem folds, no such layer where
+    it does not); `encoder` lists the channels after each halving; `dense` is the width of the bottleneck; `seed_size`
+    and `seed_channels` shape the map it unfolds to; `shared_up` is the width of the upscale that all sides share (0:
+    none); `decoder` lists the channels after each doubling; `head` doubles once more, straight into colour and mask
+    (False: one convolution at full size). `kernel` is that of the halvings and of a head that does not double.
+    `standardise` takes light and skin colour out of what the encoder sees.
+
+    `encoder_residual` (empty: none) and `residual` say how many residual blocks follow each halving and each doubling;
+    `encoder_attention` and `attention` list the sides, in pixels, of the maps that attend to themselves there;
+    `auxiliary` lists the sides of the decoder's maps that are made a picture too; `norm` is what normalises the maps.
+    Sizes are pixels."""
 
     size_in: int
     size_out: int
@@ -45,27 +49,51 @@ class GeneratorSpec:
     head: bool
     slope: float = 0.1
     standardise: bool = False
-    attention: tuple[int, ...] = ()
+    stem_channels: int = 0
     encoder_residual: tuple[int, ...] = ()
+    encoder_attention: tuple[int, ...] = ()
+    attention: tuple[int, ...] = ()
+    auxiliary: tuple[int, ...] = ()
     norm: str = "none"
-    auxiliary: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.stem <= self.size_in <= _MOST_PIXELS or not 0 < self.size_out <= _MOST_PIXELS:
             raise ValueError("the generator's sizes are out of range")
         widths = (self.dense, self.seed_channels, *self.encoder, *self.decoder)
-        if min(widths) < 1 or max(widths) > _MOST_CHANNELS or not 0 <= self.shared_up <= _MOST_CHANNELS:
+        if min(widths) < 1 or max(*widths, self.shared_up, self.stem_channels) > _MOST_CHANNELS:
             raise ValueError(f"the generator has channels outside of 1..{_MOST_CHANNELS}")
+        if min(self.shared_up, self.stem_channels) < 0 or not 0 <= self.slope < 1:
+            raise ValueError("the generator has channels or a slope below 0, or a slope of 1")
+        if self.kernel not in _KERNELS:
+            raise ValueError(f"the generator's kernel is {self.kernel}: one of {_KERNELS}")
+        self._check_stages()
+        _check_norm(self.norm)
+        _check_sides("generator's encoder", self.encoder_attention, self.encoder_maps, _MOST_ATTENTION)
+        _check_sides("generator's decoders", self.attention, self.decoder_maps, _MOST_ATTENTION)
+        _check_sides("generator's decoders", self.auxiliary, self.decoder_maps, _MOST_PIXELS)
+
+    def _check_stages(self) -> None:
         blocks = (*self.residual, *self.encoder_residual)
         if not all(0 <= count <= _MOST_STAGES for count in blocks) or len(self.encoder) > _MOST_STAGES:
             raise ValueError(f"the generator has more than {_MOST_STAGES} layers")
         if len(self.residual) != len(self.decoder) or len(self.encoder_residual) not in (0, len(self.encoder)):
             raise ValueError("one number of residual blocks for each of the decoder's stages, and of the encoder's")
-        _check_norm(self.norm)
         doublings = len(self.decoder) + bool(self.shared_up) + self.head
-        size_in, size_out = self.bottleneck * self.stem << len(self.encoder), self.seed_size << doublings
+        size_in, size_out = self.bottleneck * self.stem << len(self.encoder), self.seed_size << min(doublings, 16)
         if (self.size_in, self.size_out) != (size_in, size_out):
             raise ValueError(f"the generator's layers lead from {size_in} to {size_out} pixels")
+
+    @property
+    def encoder_maps(self) -> list[int]:
+        """The sides of the maps after the encoder's first layer, where it has one, and after each halving."""
+        first = 0 if self.stem_channels or self.stem > 1 else 1
+        return [self.size_in // self.stem >> halvings for halvings in range(first, len(self.encoder) + 1)]
+
+    @property
+    def decoder_maps(self) -> list[int]:
+        """The sides of the maps after each of a decoder's doublings."""
+        shared = self.seed_size << bool(self.shared_up)
+        return [shared << doublings for doublings in range(1, len(self.decoder) + 1)]
 
     @property
     def bottleneck(self) -> int:
@@ -78,10 +106,11 @@ def _check_norm(norm: str) -> None:
         raise ValueError(f"the norm is {norm!r}: one of {', '.join(NORMS)}")
 
 
-def _check_attention(what: str, sides: tuple[int, ...], maps: set[int], most: int) -> None:
-    """Refuses sides that are not maps of the network, or so large that all pairs of their pixels take too much."""
-    if not set(sides) <= {side for side in maps if side <= most} or len(sides) != len(set(sides)):
-        raise ValueError(f"the {what} attends to maps of {sides} pixels: it has {sorted(maps)}, at most {most} can")
+def _check_sides(what: str, sides: tuple[int, ...], maps: list[int], most: int) -> None:
+    """Refuses maps that the network does not have, twice the same, or larger than `most`."""
+    possible = [side for side in maps if side <= most]
+    if len(set(sides)) != len(sides) or not set(sides) <= set(possible):
+        raise ValueError(f"the {what} cannot use maps of {sides} pixels: there are {possible}")
 
 
 @dataclass(frozen=True)
@@ -108,13 +137,17 @@ class DiscriminatorSpec:
             raise ValueError(f"the discriminator has more than {_MOST_STAGES} layers, or none")
         if not all(0 < width <= _MOST_CHANNELS for width in self.channels) or not 0 < self.stem <= _MOST_STAGES:
             raise ValueError(f"the discriminator has channels outside of 1..{_MOST_CHANNELS}")
-        if not 3 <= self.kernel <= _MOST_KERNEL or not 0 <= self.slope < 1:
-            raise ValueError(f"the discriminator's kernel is outside of 3..{_MOST_KERNEL}, or its slope of 0..1")
+        if self.kernel not in _HALVING_KERNELS or not 0 <= self.slope < 1:
+            raise ValueError(f"the discriminator's kernel is none of {_HALVING_KERNELS}, or its slope not in 0..1")
         if not 0 < self.size <= _MOST_PIXELS or self.size % (self.stem << len(self.channels)):
             raise ValueError(f"the discriminator's layers do not divide {self.size} pixels")
-        maps = {self.size // self.stem >> stage for stage in range(1, len(self.channels) + 1)}
-        _check_attention("discriminator", self.attention, maps, _MOST_ATTENTION_TWICE)
+        _check_sides("discriminator", self.attention, self.maps, _MOST_ATTENTION_TWICE)
         _check_norm(self.norm)
+
+    @property
+    def maps(self) -> list[int]:
+        """The sides of the maps after each halving."""
+        return [self.size // self.stem >> halvings for halvings in range(1, len(self.channels) + 1)]
 
 
 @dataclass(frozen=True)
@@ -218,6 +251,8 @@ class Preset:
             raise ValueError(f"preset {self.name}: batch, iterations or coverage out of range")
         if (self.discriminator is None) != (self.objective.adversary == "none"):
             raise ValueError(f"preset {self.name}: a discriminator and an adversarial loss go together")
+        if self.discriminator is not None and self.discriminator.size != self.size_out:
+            raise ValueError(f"preset {self.name}: the discriminator judges other sizes than the generator makes")
 
     @property
     def size_in(self) -> int:

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from fastswap.models.attention import SelfAttention
+from fastswap.models.blocks import Residual, Upscale, convolution, normalise, repeat_subpixels
 from fastswap.models.spec import GeneratorSpec
 
 COLOURS = 3
@@ -16,44 +18,6 @@ _DEVIATION = 0.25
 """Of the standardised face: about that of a picture in 0..1."""
 _LEAST_DEVIATION = 0.02
 """Keeps a face without any contrast from becoming noise."""
-
-
-def _convolution(channels_in: int, channels_out: int, kernel: int, stride: int = 1, slope: float = 0.1) -> nn.Conv2d:
-    layer = nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2)
-    nn.init.kaiming_normal_(layer.weight, a=slope)
-    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-    return layer
-
-
-def _repeat_subpixels(layer: nn.Conv2d, factor: int) -> None:
-    """Gives the factor^2 sub-pixels of each output channel the same first weights, so that the upscale starts as a
-    nearest neighbour and shows no checkerboard (ICNR: Aitken et al. 2017, arXiv 1707.02937)."""
-    with torch.no_grad():
-        layer.weight.copy_(layer.weight[:: factor**2].repeat_interleave(factor**2, dim=0))
-
-
-class Upscale(nn.Sequential):
-    """[N, in, s, s] -> [N, out, 2s, 2s]: a convolution to four times the channels, unfolded into pixels."""
-
-    def __init__(self, channels_in: int, channels_out: int, slope: float) -> None:
-        layer = _convolution(channels_in, 4 * channels_out, 3, slope=slope)
-        _repeat_subpixels(layer, 2)
-        super().__init__(layer, nn.LeakyReLU(slope), nn.PixelShuffle(2))
-
-
-class Residual(nn.Module):
-    """x + f(x), f starting as zero: a deep decoder then trains as fast as a shallow one, without a norm."""
-
-    def __init__(self, channels: int, slope: float) -> None:
-        super().__init__()
-        self.first = _convolution(channels, channels, 3, slope=slope)
-        self.second = _convolution(channels, channels, 3, slope=slope)
-        self.activation = nn.LeakyReLU(slope)
-        nn.init.zeros_(self.second.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        inner: Tensor = self.second(self.activation(self.first(x)))
-        return x + inner
 
 
 class Standardise(nn.Module):
@@ -73,24 +37,22 @@ class Encoder(nn.Module):
 
     def __init__(self, spec: GeneratorSpec) -> None:
         super().__init__()
-        channels, slope = COLOURS * spec.stem**2, spec.slope
-        stages: list[nn.Module] = [Standardise()] if spec.standardise else []
-        if spec.stem > 1:
-            width = spec.encoder[0]
-            stages += [
-                nn.PixelUnshuffle(spec.stem),
-                _convolution(channels, width, 3, slope=slope),
-                nn.LeakyReLU(slope),
-            ]
-            channels = width
-        for width in spec.encoder:
-            stages += [_convolution(channels, width, spec.kernel, 2, slope), nn.LeakyReLU(slope)]
+        stages, channels = _entry(spec)
+        first = len(spec.encoder_maps) - len(spec.encoder)
+        blocks = spec.encoder_residual or (0,) * len(spec.encoder)
+        for width, count, side in zip(spec.encoder, blocks, spec.encoder_maps[first:], strict=True):
+            stages += [convolution(channels, width, spec.kernel, 2, spec.slope), nn.LeakyReLU(spec.slope)]
+            stages += normalise(spec.norm, width)
+            stages += [Residual(width, spec.slope, spec.norm) for _ in range(count)]
+            stages += [SelfAttention(width)] if side in spec.encoder_attention else []
             channels = width
         self.stages = nn.Sequential(*stages)
         self.squeeze = nn.Linear(channels * spec.bottleneck**2, spec.dense)
         self.unfold = nn.Linear(spec.dense, spec.seed_channels * spec.seed_size**2)
         self.seed = (spec.seed_channels, spec.seed_size, spec.seed_size)
-        self.up = Upscale(spec.seed_channels, spec.shared_up, slope) if spec.shared_up else nn.Identity()
+        self.up: nn.Module = nn.Identity()
+        if spec.shared_up:
+            self.up = Upscale(spec.seed_channels, spec.shared_up, spec.slope, spec.norm)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.spread(self.code(x))
@@ -107,26 +69,53 @@ class Encoder(nn.Module):
         return up
 
 
+def _entry(spec: GeneratorSpec) -> tuple[list[nn.Module], int]:
+    """What comes before the first halving, and its channels. It has no norm: it sees the colours themselves."""
+    stages: list[nn.Module] = [Standardise()] if spec.standardise else []
+    channels = COLOURS * spec.stem**2
+    if spec.stem > 1:
+        stages.append(nn.PixelUnshuffle(spec.stem))
+    if spec.stem > 1 or spec.stem_channels:
+        width = spec.stem_channels or spec.encoder[0]
+        kernel = 3 if spec.stem > 1 else spec.kernel
+        stages += [convolution(channels, width, kernel, slope=spec.slope), nn.LeakyReLU(spec.slope)]
+        stages += [SelfAttention(width)] if spec.encoder_maps[0] in spec.encoder_attention else []
+        channels = width
+    return stages, channels
+
+
 class Decoder(nn.Module):
-    """The shared code -> colour [N, 3, size_out, size_out] and mask [N, 1, size_out, size_out], 0..1, of one side."""
+    """The shared code -> the picture of one side."""
 
     def __init__(self, spec: GeneratorSpec) -> None:
         super().__init__()
         channels = spec.shared_up or spec.seed_channels
         stages: list[nn.Module] = []
-        for width, blocks in zip(spec.decoder, spec.residual, strict=True):
-            stages.append(Upscale(channels, width, spec.slope))
-            stages += [Residual(width, spec.slope) for _ in range(blocks)]
+        auxiliary: dict[str, nn.Module] = {}
+        for width, blocks, side in zip(spec.decoder, spec.residual, spec.decoder_maps, strict=True):
+            stages.append(Upscale(channels, width, spec.slope, spec.norm))
+            stages += [Residual(width, spec.slope, spec.norm) for _ in range(blocks)]
+            stages += [SelfAttention(width)] if side in spec.attention else []
             channels = width
+            if side in spec.auxiliary:
+                auxiliary[str(len(stages) - 1)] = convolution(width, COLOURS, 3, slope=1.0)
         self.stages = nn.Sequential(*stages)
         factor = 2 if spec.head else 1
-        self.head = _convolution(channels, (COLOURS + 1) * factor**2, 3 if spec.head else spec.kernel, slope=1.0)
-        _repeat_subpixels(self.head, factor)
+        self.head = convolution(channels, (COLOURS + 1) * factor**2, 3 if spec.head else spec.kernel, slope=1.0)
+        repeat_subpixels(self.head, factor)
         self.shuffle = nn.PixelShuffle(factor)
+        self.auxiliary = nn.ModuleDict(auxiliary)
 
-    def forward(self, code: Tensor) -> tuple[Tensor, Tensor]:
-        picture = torch.sigmoid(self.shuffle(self.head(self.stages(code))).float())
-        return picture[:, :COLOURS], picture[:, COLOURS:]
+    def forward(self, code: Tensor, *, auxiliary: bool = False) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+        """Colour [N, 3, size_out, size_out] and mask [N, 1, size_out, size_out], 0..1; and, if they are asked for, the
+        pictures of the earlier stages, smallest first."""
+        x, pictures = code, []
+        for index, stage in enumerate(self.stages):
+            x = stage(x)
+            if auxiliary and str(index) in self.auxiliary:
+                pictures.append(torch.sigmoid(self.auxiliary[str(index)](x).float()))
+        picture = torch.sigmoid(self.shuffle(self.head(x)).float())
+        return picture[:, :COLOURS], picture[:, COLOURS:], tuple(pictures)
 
 
 class Reconstruction(NamedTuple):
@@ -152,7 +141,7 @@ class SwapModel(nn.Module):
     def forward(self, x: Tensor, side: int) -> tuple[Tensor, Tensor]:
         """x [N, 3, size_in, size_in] RGB 0..1 -> colour [N, 3, size_out, size_out] and mask [N, 1, size_out, size_out],
         float32 in 0..1: the faces of x as that side."""
-        colour, mask = self.decoders[side](self.encoder(x))
+        colour, mask, _ = self.decoders[side](self.encoder(x))
         return colour, mask
 
     def reconstruct(self, x: Tensor) -> Reconstruction:
@@ -160,5 +149,7 @@ class SwapModel(nn.Module):
         the encoder for all sides."""
         code = self.encoder.code(x)
         parts = self.encoder.spread(code).chunk(len(self.decoders))
-        outputs = [decoder(part) for decoder, part in zip(self.decoders, parts, strict=True)]
-        return Reconstruction(torch.cat([c for c, _ in outputs]), torch.cat([m for _, m in outputs]), code, ())
+        outputs = [decoder(part, auxiliary=True) for decoder, part in zip(self.decoders, parts, strict=True)]
+        colours, masks, pictures = zip(*outputs, strict=True)
+        auxiliary = tuple(torch.cat(stage) for stage in zip(*pictures, strict=True))
+        return Reconstruction(torch.cat(colours), torch.cat(masks), code, auxiliary)
