@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,15 +10,16 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from fastswap.cli.verb import Verb
+from fastswap.errors import UsageError
 
 
 @dataclass(kw_only=True)
 class Train(Verb):
     """Train a model that turns the faces of A into those of B. Ctrl-C saves and leaves; run again, it goes on."""
 
-    faces_a: Annotated[Path, tyro.conf.arg(aliases=["-A"], metavar="FACES")]
+    faces_a: Annotated[Path | None, tyro.conf.arg(aliases=["-A"], metavar="FACES")] = None
     """Face set of A, the person replaced."""
-    faces_b: Annotated[Path, tyro.conf.arg(aliases=["-B"], metavar="FACES")]
+    faces_b: Annotated[Path | None, tyro.conf.arg(aliases=["-B"], metavar="FACES")] = None
     """Face set of B, the person put in."""
     model: Annotated[Path, tyro.conf.arg(aliases=["-m"], metavar="MODEL")]
     """The model's folder."""
@@ -51,8 +53,22 @@ class Train(Verb):
     """No colour jitter (lite has none: its encoder sees faces without their light)."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the training runs."""
+    export: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Writes the model for other programs: FILE.onnx, or FILE.dfm for DeepFaceLive; without -A and -B as it is."""
+    export_side: str = "B"
+    """Whose faces the exported model makes."""
 
     def run(self) -> Any:
+        from fastswap.models.export import check_export, export
+
+        if self.export is None:
+            return self._train()
+        check_export(self.export)
+        trained = self._train() if self.faces_a or self.faces_b else None
+        exported = export(self.model, self.export, self.export_side)
+        return exported if trained is None else dataclasses.replace(trained, exported=exported.path)
+
+    def _train(self) -> Any:
         from fastswap.progress import bar
         from fastswap.training import train
 
@@ -62,6 +78,8 @@ class Train(Verb):
     def settings(self) -> Any:
         from fastswap.training import TrainSettings
 
+        if self.faces_a is None or self.faces_b is None:
+            raise UsageError("train needs two face sets: -A FACES and -B FACES")
         return TrainSettings(
             faces_a=self.faces_a,
             faces_b=self.faces_b,

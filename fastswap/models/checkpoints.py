@@ -41,6 +41,11 @@ class Checkpoint:
             return {name.removeprefix(prefix): file.get_tensor(name) for name in file.keys() if name.startswith(prefix)}  # noqa: SIM118
 
 
+def checkpoint_path(model: Path, iteration: int) -> Path:
+    """Where the folder `model` has the checkpoint of that iteration."""
+    return model / FOLDER / f"step-{iteration:08d}.safetensors"
+
+
 def write_checkpoint(
     model: Path,
     iteration: int,
@@ -50,7 +55,7 @@ def write_checkpoint(
 ) -> Path:
     """Saves `tensors` and `numbers` as the checkpoint of `iteration` in the folder `model` and keeps the last
     `keep`."""
-    path = model / FOLDER / f"step-{iteration:08d}.safetensors"
+    path = checkpoint_path(model, iteration)
     note = {"format": FORMAT, "iteration": str(iteration), "numbers": json.dumps(dict(numbers), sort_keys=True)}
     with atomic(path) as temporary:
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, temporary, note)

@@ -59,7 +59,8 @@ class TrainSettings:
 @dataclass(frozen=True)
 class TrainSummary:
     """What became of a training. iteration: where the model is now; iterations: how many this run did; egs_per_s:
-    examples a second, both sides; losses: the last ones reported; interrupted: a signal ended it before its time."""
+    examples a second, both sides; losses: the last ones reported; interrupted: a signal ended it before its time;
+    exported: the file that the model was then exported to."""
 
     model: str
     checkpoint: str
@@ -73,3 +74,4 @@ class TrainSummary:
     losses: dict[str, float]
     persons: dict[str, int]
     interrupted: bool
+    exported: str | None = None
