@@ -33,6 +33,7 @@ LEVEL = {
     "bench": 8,
     "doctor": 9,
     "cli": 9,
+    "__main__": 10,
 }
 MAY_SHARE_A_LEVEL = {("cli", "doctor")}
 HEAVY = ("triton", "cupy", "numba", "nvidia.dali", "av")
