@@ -9,8 +9,9 @@ import torch
 from fastswap.faces import FaceFinder
 from fastswap.models import LITE
 from fastswap.ops import Colour, Jitter, Planes, augment, match_colour, paste, soft_mask, warp
+from fastswap.training.examples import Examples
 from fastswap.training.plan import Moment
-from fastswap.training.step import Examples, Step
+from fastswap.training.step import Step
 
 pytestmark = pytest.mark.gpu
 TOLERANCE = 2e-3  # half a level of 255: fused multiply-adds round elsewhere
@@ -69,7 +70,7 @@ def test_the_finder_sees_the_same_face(cuda: str) -> None:
 
 def test_a_training_step_lowers_the_loss(cuda: str) -> None:
     device = torch.device(cuda)
-    step = Step(LITE, 2, 0, LITE.optimisation.learning_rate, device)
+    step = Step(LITE, 2, 0, device)
     faces = noise(16, 3, LITE.size_in, LITE.size_in).to(device)
     ones = torch.ones(16, 1, LITE.size_out, LITE.size_out, device=device)
     losses = [float(step(Examples(faces, faces, ones, ones), Moment(i, i / 60))["loss"]) for i in range(60)]

@@ -7,8 +7,9 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from fastswap.models import PRESETS, Preset
+from fastswap.training.examples import Examples
 from fastswap.training.plan import Moment
-from fastswap.training.step import Examples, Step
+from fastswap.training.step import Step
 
 _SIDES = 2
 _PRESETS = [preset for sizes in PRESETS.values() for preset in sizes.values()]
@@ -18,7 +19,7 @@ _PRESETS = [preset for sizes in PRESETS.values() for preset in sizes.values()]
 def test_step(benchmark: BenchmarkFixture, preset: Preset) -> None:
     """Examples a second are `_SIDES * batch` over the median."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    step = Step(preset, _SIDES, 0, preset.optimisation.learning_rate, device)
+    step = Step(preset, _SIDES, 0, device)
     count = _SIDES * preset.batch
     mask = torch.ones(count, 1, preset.size_out, preset.size_out, device=device)
     warped = torch.rand(count, 3, preset.size_in, preset.size_in, device=device)

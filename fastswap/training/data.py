@@ -21,8 +21,8 @@ from fastswap.faces import mesh_mask, pixel_matrix
 from fastswap.faceset import FaceSet
 from fastswap.models import Preset
 from fastswap.ops import Jitter, augment, warp
+from fastswap.training.examples import Examples
 from fastswap.training.pairing import BLOCK, pair
-from fastswap.training.step import Examples
 
 FEWEST = 8
 """Fewer faces of a person than this are a mistake, not a training set."""

@@ -56,7 +56,7 @@ class _Run:
 
     def __init__(self, settings: TrainSettings, config: ModelConfig, sides: list[Side], device: torch.device) -> None:
         self.settings, self.config = settings, config
-        self.step = Step(config.preset, len(sides), config.seed, config.learning_rate, device)
+        self.step = Step(config.preset, len(sides), config.seed, device, rate=config.learning_rate)
         checkpoint = newest_checkpoint(settings.model)
         self.start = self.iteration = self.saved = self.shown = checkpoint.iteration if checkpoint else 0
         self.checkpoint = checkpoint.path if checkpoint else None

@@ -20,8 +20,8 @@ def main() -> None:
     faces_a, faces_b, model = (Path(argument) for argument in sys.argv[1:4])
     original = Step.__init__
 
-    def ready(self: Step, *arguments: object) -> None:
-        original(self, *arguments)  # type: ignore[arg-type]
+    def ready(self: Step, *arguments: object, **named: object) -> None:
+        original(self, *arguments, **named)  # type: ignore[arg-type]
         print("ready", flush=True)
 
     Step.__init__ = ready  # type: ignore[method-assign]

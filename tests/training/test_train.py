@@ -181,10 +181,10 @@ def test_a_loss_that_is_no_number_never_reaches_a_checkpoint(
     asked = settings(iterations=20, save_every=4)
     original = Step.losses
 
-    def poisoned(self: Step, *arguments: torch.Tensor) -> dict[str, torch.Tensor]:
-        parts = original(self, *arguments)  # type: ignore[arg-type]
+    def poisoned(self: Step, *arguments: Any) -> dict[str, torch.Tensor]:
+        parts = original(self, *arguments)
         count[0] += 1
-        return {**parts, "loss": parts["loss"] * float("nan")} if count[0] > 5 else parts
+        return {**parts, "l1": parts["l1"] * float("nan")} if count[0] > 5 else parts
 
     count = [0]
     monkeypatch.setattr(Step, "losses", poisoned)
@@ -197,7 +197,7 @@ def test_a_loss_that_is_no_number_never_reaches_a_checkpoint(
 
 def test_a_loss_that_is_no_number_is_seen_at_the_next_look(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     original = Step.losses
-    nan = lambda self, *a: {**(parts := original(self, *a)), "loss": parts["loss"] * float("nan")}  # noqa: E731
+    nan = lambda self, *a: {**(parts := original(self, *a)), "l1": parts["l1"] * float("nan")}  # noqa: E731
     monkeypatch.setattr(Step, "losses", nan)
     asked = settings(save_every=0)
     with pytest.raises(TrainingError, match="no longer a number at iteration 10"):
