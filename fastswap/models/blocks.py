@@ -63,7 +63,8 @@ class ChannelNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         pixels = x.permute(0, 2, 3, 1)
-        return functional.rms_norm(pixels, self.gain.shape, self.gain, eps=1e-5).permute(0, 3, 1, 2)
+        gain = self.gain.to(x.dtype)  # of one type with the map, or the kernel is not the fused one
+        return functional.rms_norm(pixels, gain.shape, gain, eps=1e-5).permute(0, 3, 1, 2)
 
 
 def normalise(norm: str, channels: int) -> list[nn.Module]:

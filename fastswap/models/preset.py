@@ -4,6 +4,8 @@ preset may change without breaking the models that were trained with it."""
 from __future__ import annotations
 
 from fastswap.errors import UsageError
+from fastswap.models.preset_gan import GAN_64, GAN_128, GAN_256, GAN_512
+from fastswap.models.preset_gan_v22 import GAN_V22_64, GAN_V22_128, GAN_V22_256
 from fastswap.models.spec import GeneratorSpec, Objective, Optimisation, Preset
 
 ORIGINAL = Preset(
@@ -30,7 +32,14 @@ LITE = Preset(
     batch=8, iterations=20_000, coverage=0.75, colour=False,
 )  # fmt: skip
 
-PRESETS: dict[str, dict[int, Preset]] = {"lite": {96: LITE}, "original": {64: ORIGINAL}}
+_ALL = (
+    *(LITE, ORIGINAL),
+    *(GAN_128, GAN_64, GAN_256, GAN_512),
+    *(GAN_V22_128, GAN_V22_64, GAN_V22_256),
+)
+PRESETS: dict[str, dict[int, Preset]] = {}
+for _preset in _ALL:
+    PRESETS.setdefault(_preset.name, {})[_preset.size_out] = _preset
 """Name -> size of the output -> preset; the first size of a name is its default."""
 
 

@@ -27,7 +27,7 @@ class GeneratorSpec:
     it does not); `encoder` lists the channels after each halving; `dense` is the width of the bottleneck; `seed_size`
     and `seed_channels` shape the map it unfolds to; `shared_up` is the width of the upscale that all sides share (0:
     none); `decoder` lists the channels after each doubling; `head` doubles once more, straight into colour and mask
-    (False: one convolution at full size). `kernel` is that of the halvings and of a head that does not double.
+    (False: one convolution at full size). `kernel` is that of the halvings.
     `standardise` takes light and skin colour out of what the encoder sees.
 
     `encoder_residual` (empty: none) and `residual` say how many residual blocks follow each halving and each doubling;

@@ -14,6 +14,8 @@ from fastswap.models.blocks import Residual, Upscale, convolution, normalise, re
 from fastswap.models.spec import GeneratorSpec
 
 COLOURS = 3
+_FULL_SIZE_KERNEL = 5
+"""Of convolutions that see or make every pixel."""
 _DEVIATION = 0.25
 """Of the standardised face: about that of a picture in 0..1."""
 _LEAST_DEVIATION = 0.02
@@ -77,7 +79,7 @@ def _entry(spec: GeneratorSpec) -> tuple[list[nn.Module], int]:
         stages.append(nn.PixelUnshuffle(spec.stem))
     if spec.stem > 1 or spec.stem_channels:
         width = spec.stem_channels or spec.encoder[0]
-        kernel = 3 if spec.stem > 1 else spec.kernel
+        kernel = 3 if spec.stem > 1 else _FULL_SIZE_KERNEL
         stages += [convolution(channels, width, kernel, slope=spec.slope), nn.LeakyReLU(spec.slope)]
         stages += [SelfAttention(width)] if spec.encoder_maps[0] in spec.encoder_attention else []
         channels = width
@@ -101,7 +103,7 @@ class Decoder(nn.Module):
                 auxiliary[str(len(stages) - 1)] = convolution(width, COLOURS, 3, slope=1.0)
         self.stages = nn.Sequential(*stages)
         factor = 2 if spec.head else 1
-        self.head = convolution(channels, (COLOURS + 1) * factor**2, 3 if spec.head else spec.kernel, slope=1.0)
+        self.head = convolution(channels, (COLOURS + 1) * factor**2, 3 if spec.head else _FULL_SIZE_KERNEL, slope=1.0)
         repeat_subpixels(self.head, factor)
         self.shuffle = nn.PixelShuffle(factor)
         self.auxiliary = nn.ModuleDict(auxiliary)
