@@ -12,9 +12,9 @@ Not as there, and why:
 - The perceptual loss (from a fifth of the run on) needs a network of faces that fastswap does not ship: without.
 - From four fifths on v2.2 trains each decoder on the other's side as well (its decoders are exchanged), which needs the
   other's faces to be alike: without; the mask's margin changes there as in v2.2.
-- v2.2's mask is learnt by the adversary alone, through the blend of output and input. Ours is what `convert` cuts along:
-  it is drawn to the mesh's mask, the hinge and the total variation come on top. So pictures are compared inside the
-  mesh's mask, not blended by the learnt one.
+- v2.2's mask is learnt by the adversary alone, through the blend of output and input. Ours is what `convert` cuts
+  along: it is drawn to the mesh's mask, the hinge and the total variation come on top. So pictures are compared inside
+  the mesh's mask, not blended by the learnt one.
 - v2.2 matches colours to another picture of the set, here colours are jittered; its eyes' loss is a weight here."""
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ class _Step:
         self.preset, self.sides = preset, sides
         self.network = SwapModel(preset.generator, sides)
         spec = preset.discriminator
-        self.critics = nn.ModuleList(Discriminator(spec) for _ in range(sides if spec else 0))
+        self.critics = nn.ModuleList() if spec is None else nn.ModuleList(Discriminator(spec) for _ in range(sides))
         self.faces = torch.empty(sides * count, 3, preset.size_in, preset.size_in)
         self.real = torch.empty(sides * count, 3, preset.size_out, preset.size_out)
         self.condition = torch.empty_like(self.real) if spec and spec.conditional else None
@@ -145,7 +145,7 @@ def _count(module: nn.Module) -> int:
 def _flops(work: Any) -> int:
     with FlopCounterMode(display=False) as counter:
         work()
-    return counter.get_total_flops()
+    return int(counter.get_total_flops())
 
 
 def _memory(preset: Preset, sides: int, batch: int) -> dict[str, int]:

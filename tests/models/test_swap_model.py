@@ -83,7 +83,7 @@ def test_a_side_trains_the_encoder_and_its_own_decoder_only() -> None:
 def test_presets_are_found_by_name() -> None:
     assert find_preset("lite") is LITE
     assert all(find_preset(name, size).name == name for name, sizes in PRESETS.items() for size in sizes)
-    with pytest.raises(UsageError, match="choose one of gan, gan-v2.2, lite, original"):
+    with pytest.raises(UsageError, match=r"choose one of gan, gan-v2\.2, lite, original"):
         find_preset("dfl")
     with pytest.raises(UsageError, match="not made for 100 px: choose one of 64"):
         find_preset("original", 100)
