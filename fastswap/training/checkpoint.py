@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 
 from fastswap.errors import DamagedFileError, TrainingError
 from fastswap.models import Checkpoint, write_checkpoint
 from fastswap.training.plan import Plan
-from fastswap.training.step import Step
+from fastswap.training.step import GENERATOR_STATE, Step
+
+_LOG = logging.getLogger(__name__)
 
 
 def save(model: Path, step: Step, iteration: int, plan: Plan, keep: int) -> Path:
@@ -30,9 +34,15 @@ def save(model: Path, step: Step, iteration: int, plan: Plan, keep: int) -> Path
 
 def restore(step: Step, checkpoint: Checkpoint) -> None:
     """Puts a checkpoint's tensors into the networks, the average and the optimisers. Raises DamagedFileError where
-    they do not fit."""
+    they do not fit. Weights that were frozen then and are not now have no moments there: theirs begin anew."""
+    tensors = checkpoint.tensors()
+    moments = {name: tensor for name, tensor in step.state().items() if name.startswith(GENERATOR_STATE)}
+    thawed = {name: torch.zeros_like(tensor) for name, tensor in moments.items() if name not in tensors}
+    if 0 < len(thawed) < len(moments):
+        _LOG.info("weights that were frozen are trained again: their moments begin anew")
+        tensors |= thawed
     try:
-        step.restore(checkpoint.tensors())
+        step.restore(tensors)
     except (KeyError, RuntimeError) as error:
         raise DamagedFileError(
             f"{checkpoint.path} does not fit this model ({error}): train into a new folder"

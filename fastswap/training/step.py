@@ -23,7 +23,8 @@ from fastswap.training.schedule import CONTROLS, numbers, weights
 
 _Network = TypeVar("_Network", bound=nn.Module)
 _DTYPES = {"fp32": None, "bf16": torch.bfloat16}
-_GENERATOR_STATE = "generator."
+GENERATOR_STATE = "generator."
+"""How the names of the generator's moments begin in a step's state."""
 _DISCRIMINATORS = "discriminators."
 _DISCRIMINATORS_STATE = "discriminators_state."
 
@@ -163,17 +164,17 @@ class Step:
 
     @torch.no_grad()
     def _follow(self) -> None:
-        """Moves the average towards the weights."""
+        """Moves the average towards the weights, but for those that are frozen."""
         if self.average is None:
             return
-        averages: list[Tensor] = list(self.average.parameters())
-        apart = torch._foreach_sub(list(self.generator.parameters()), averages)
+        averages: list[Tensor] = [self.average.get_parameter(name) for name in self.optimiser.parameters]
+        apart = torch._foreach_sub(list(self.optimiser.parameters.values()), averages)
         torch._foreach_mul_(apart, self.controls["following"])
         torch._foreach_add_(averages, apart)
 
     def state(self) -> dict[str, Tensor]:
         """All that the next step depends on, by name: the tensors themselves, not copies."""
-        parts = [_named(WEIGHTS, self.generator.state_dict()), _named(_GENERATOR_STATE, dict(self.optimiser.state()))]
+        parts = [_named(WEIGHTS, self.generator.state_dict()), _named(GENERATOR_STATE, dict(self.optimiser.state()))]
         if self.average is not None:
             parts.append(_named(AVERAGE, self.average.state_dict()))
         if self.discriminators is not None and self.opponent is not None:
