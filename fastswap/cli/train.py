@@ -51,6 +51,14 @@ class Train(Verb):
     """No mirrored faces."""
     no_colour: bool = False
     """No colour jitter (lite has none: its encoder sees faces without their light)."""
+    sampling: Literal["uniform", "yaw"] = "uniform"
+    """Which faces are shown: each as often as the others, or each direction of the head (of 5 degrees)."""
+    store: Literal["auto", "device", "pinned", "mapped"] = "auto"
+    """Where the decoded faces are: the device's memory, the host's, on disk (default: the first that holds them)."""
+    cache: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """Keeps decoded faces for the next start (default: in the user's cache folder, 20 GB at most)."""
+    no_cache: bool = False
+    """Keeps no decoded faces."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the training runs."""
     export: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
@@ -98,5 +106,9 @@ class Train(Verb):
             warp=not self.no_warp,
             flip=not self.no_flip,
             colour=not self.no_colour,
+            sampling=self.sampling,
+            store=self.store,
+            cache=self.cache,
+            keep_faces=not self.no_cache,
             device=self.device,
         )

@@ -21,7 +21,7 @@ import torch
 
 from fastswap.errors import DamagedFileError, MissingDependencyError
 from fastswap.faces._tflite import Network
-from fastswap.storage import atomic, sha256
+from fastswap.storage import atomic, sha256, user_cache
 
 WHEEL = "mediapipe-0.10.21-cp312-cp312-manylinux_2_28_x86_64.whl"
 _REQUIREMENT = "mediapipe==0.10.21"
@@ -85,13 +85,7 @@ def read(name: str) -> bytes:
 
 def cache_folder() -> Path:
     """Where the files are kept: <the user's cache>/fastswap/mediapipe-0.10.21."""
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = str(Path.home() / "Library" / "Caches")
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "fastswap" / _REQUIREMENT.replace("==", "-")
+    return user_cache() / _REQUIREMENT.replace("==", "-")
 
 
 def _read_given(folder: Path, name: str) -> bytes:

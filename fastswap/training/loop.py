@@ -15,15 +15,19 @@ from fastswap.models import ModelConfig, newest_checkpoint, write_config
 from fastswap.ops import Jitter
 from fastswap.progress import Report, silent
 from fastswap.training.checkpoint import restore, save
-from fastswap.training.data import Feed, Side, load, stored_size
-from fastswap.training.pairing import performance
+from fastswap.training.facecache import FaceCache, default_cache
+from fastswap.training.feed import Feed
+from fastswap.training.pairing import performance, yaw
 from fastswap.training.plan import Plan
 from fastswap.training.prepare import prepare
 from fastswap.training.report import Metrics, Preview
+from fastswap.training.sampler import Sampler
 from fastswap.training.schedule import jitter_strength
 from fastswap.training.settings import TrainSettings, TrainSummary
+from fastswap.training.sides import Side, stored_size
 from fastswap.training.signals import Stop, locked, stop_on_signals
 from fastswap.training.step import Step
+from fastswap.training.store import Store
 
 _LOOK_EVERY = 10
 """Iterations between two looks at the losses: each look waits for the device."""
@@ -157,16 +161,24 @@ def _due(iteration: int, every: int) -> bool:
 
 
 def _feed(settings: TrainSettings, config: ModelConfig, sides: list[Side], device: torch.device) -> Feed:
-    size = stored_size(sides, config.preset.size_out, config.coverage)
-    return Feed(
-        [load(side, config.preset, size) for side in sides],
-        config.preset,
-        batch=config.batch,
-        seed=config.seed,
-        coverage=config.coverage,
-        jitter=Jitter().without(
-            warp=not settings.warp, flip=not settings.flip, colour=not (settings.colour and config.preset.colour)
-        ),
-        device=device,
-        performances=[performance(side.faces, side.rows) for side in sides],
+    preset, cache = config.preset, FaceCache(settings.cache or default_cache(), required=settings.cache is not None)
+    store = Store.open(
+        sides,
+        preset.objective,
+        stored_size(sides, preset.size_out, config.coverage),
+        device,
+        place=settings.store,
+        cache=cache if settings.keep_faces else None,
     )
+    sampler = Sampler(
+        store.counts,
+        config.batch,
+        config.seed,
+        performances=[performance(side.faces, side.rows) for side in sides],
+        yaw=[yaw(side.faces, side.rows) for side in sides] if settings.sampling == "yaw" else (),
+        mixup=preset.objective.mixup if preset.objective.adversary == "lsgan" else 0.0,
+    )
+    jitter = Jitter().without(
+        warp=not settings.warp, flip=not settings.flip, colour=not (settings.colour and preset.colour)
+    )
+    return Feed(store, sampler, preset, coverage=config.coverage, jitter=jitter)

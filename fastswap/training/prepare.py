@@ -8,8 +8,8 @@ from pathlib import Path
 from fastswap.errors import InputError, UsageError
 from fastswap.faceset import FaceSet
 from fastswap.models import LITE, ModelConfig, Preset, SideConfig, find_preset, has_config, read_config
-from fastswap.training.data import Side, choose_side
 from fastswap.training.settings import TrainSettings
+from fastswap.training.sides import Side, choose_side
 
 _LOG = logging.getLogger(__name__)
 

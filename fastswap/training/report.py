@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fastswap.errors import TrainingError
 from fastswap.storage import atomic
-from fastswap.training.data import Feed
+from fastswap.training.feed import Feed
 from fastswap.training.step import Step
 
 if TYPE_CHECKING:

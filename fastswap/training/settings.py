@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastswap.errors import UsageError
+from fastswap.training.placement import PLACES
+from fastswap.training.sampler import SAMPLINGS
 
 
 @dataclass(frozen=True)
@@ -14,7 +16,9 @@ class TrainSettings:
     """None means: as the model was trained so far, or for a new one as its preset says. `iterations` counts from the
     model's beginning. `minutes` is a budget of time instead: the run fits its schedule into it. save_every and
     preview_every count iterations, 0 for only at the end; keep: how many checkpoints; person_a, person_b: whom to
-    train (None: the most frequent); warp, flip, colour: which augmentations."""
+    train (None: the most frequent); warp, flip, colour: which augmentations. sampling: uniform | yaw; store: auto |
+    device | pinned | mapped, where the decoded faces are; cache: the folder that keeps them for the next start (None:
+    in the user's cache folder); keep_faces: whether any does."""
 
     faces_a: Path
     faces_b: Path
@@ -36,6 +40,10 @@ class TrainSettings:
     device: str = "auto"
     coverage: float | None = None
     learning_rate: float | None = None
+    sampling: str = "uniform"
+    store: str = "auto"
+    cache: Path | None = None
+    keep_faces: bool = True
 
     def check(self) -> None:
         """Raises UsageError for values that make no sense."""
@@ -48,8 +56,16 @@ class TrainSettings:
             raise UsageError("iterations and minutes exclude each other: give one of them")
         if min(self.save_every, self.preview_every, self.seed) < 0:
             raise UsageError("save-every, preview-every and seed are not negative")
+        self._one_of("sampling", self.sampling, SAMPLINGS)
+        self._one_of("store", self.store, PLACES)
+        if self.cache is not None and not self.keep_faces:
+            raise UsageError("--cache and --no-cache exclude each other: give one of them")
         if self.coverage is not None and not 0.5 <= self.coverage <= 1:
             raise UsageError(f"coverage is {self.coverage}: choose 0.5 to 1")
+
+    def _one_of(self, name: str, value: str, known: tuple[str, ...]) -> None:
+        if value not in known:
+            raise UsageError(f"--{name} {value}: choose one of {', '.join(known)}")
 
     def _positive(self, name: str, value: float | None) -> None:
         if value is not None and not (value > 0 and math.isfinite(value)):

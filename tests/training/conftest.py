@@ -56,6 +56,7 @@ def settings(pair: tuple[Path, Path], tmp_path: Path) -> Settings:
             "save_every": 5,
             "preview_every": 0,
             "device": "cpu",
+            "cache": tmp_path / "cache",
         }
         return TrainSettings(pair[0], pair[1], tmp_path / name, **{**base, **changes})  # type: ignore[arg-type]
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from fastswap.faceset import FaceSet
-from fastswap.models import find_preset
-from fastswap.ops import Jitter
-from fastswap.training.data import Feed
 from fastswap.training.pairing import BLOCK, pair, performance
+from fastswap.training.sampler import Sampler
 from fastswap.training.settings import TrainSettings
 
 
@@ -29,23 +26,32 @@ def test_pairs_are_nearer_than_chance() -> None:
     assert np.square(one - other[pair(one, other)]).sum(1).mean() < 0.4 * apart
 
 
-def test_a_paired_feed_shows_the_same_faces_in_another_order() -> None:
-    faces = [torch.zeros(count, 48, 48, 4, dtype=torch.uint8) for count in (40, 30)]
+def greedy(one: np.ndarray, other: np.ndarray) -> list[int]:
+    """What `pair` is: one after the other takes the nearest that is left."""
+    left, order = list(range(len(other))), []
+    for mine in one:
+        nearest = min(left, key=lambda theirs: np.square(mine - other[theirs]).sum())
+        left.remove(nearest)
+        order.append(nearest)
+    return order
+
+
+def test_first_come_first_served_also_among_equals() -> None:
+    random = np.random.default_rng(3)
+    for digits in (0, 3):  # rounded to whole numbers many are the same, and the first of them is taken
+        one, other = random.normal(size=(2, 100, 4)).astype(np.float32).round(digits)
+        np.testing.assert_array_equal(pair(one, other), greedy(one, other))
+
+
+def test_paired_sides_show_the_same_faces_in_another_order() -> None:
     random = np.random.default_rng(2)
-    doing = [random.normal(size=(len(side), 4)).astype(np.float32) for side in faces]
-
-    def feed(performances: list[np.ndarray]) -> Feed:
-        return Feed(
-            faces, find_preset("tiny"), batch=8, seed=0, coverage=0.75, jitter=Jitter(), device=torch.device("cpu"),
-            performances=performances,
-        )  # fmt: skip
-
-    plain, paired = (torch.stack([f.indices(i) for i in range(BLOCK // 8)]) for f in (feed([]), feed(doing)))
-    assert torch.equal(plain[:, :8], paired[:, :8]), "the first side keeps its order"
-    assert torch.equal(plain[:, 8:].flatten().sort().values, paired[:, 8:].flatten().sort().values)
+    doing = [random.normal(size=(count, 4)).astype(np.float32) for count in (40, 30)]
+    samplers = Sampler((40, 30), 8, 0), Sampler((40, 30), 8, 0, performances=doing)
+    plain, paired = (np.stack([sampler.indices(i) for i in range(BLOCK // 8)]) for sampler in samplers)
+    np.testing.assert_array_equal(plain[:, :8], paired[:, :8], "the first side keeps its order")
+    np.testing.assert_array_equal(np.sort(plain[:, 8:], axis=None), np.sort(paired[:, 8:], axis=None))
     distance = [
-        np.square(doing[0][shown[:, :8].numpy()] - doing[1][shown[:, 8:].numpy() - 40]).sum(-1).mean()
-        for shown in (plain, paired)
+        np.square(doing[0][shown[:, :8]] - doing[1][shown[:, 8:] - 40]).sum(-1).mean() for shown in (plain, paired)
     ]
     assert distance[1] < 0.5 * distance[0]
 
