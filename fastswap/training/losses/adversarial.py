@@ -32,7 +32,7 @@ def judged(
 
 def hinge_discriminator(real: Logits, fake: Logits) -> Tensor:
     """mean max(0, 1 - real) + mean max(0, 1 + fake) (Lim and Ye 2017, arXiv 1705.02894)."""
-    return _mean([(1 - x).relu() for x in real]) + _mean([(1 + x).relu() for x in fake])
+    return _mean([(1 - _wide(x)).relu() for x in real]) + _mean([(1 + _wide(x)).relu() for x in fake])
 
 
 def hinge_generator(fake: Logits) -> Tensor:
@@ -57,7 +57,7 @@ def lsgan_discriminator(
 ) -> Tensor:
     """mean (logit - share)^2: the discriminator says how much of a mixed picture is real (LSGAN: Mao et al. 2016,
     arXiv 1611.04076, its labels mixed with the pictures as faceswap-GAN 2.2 does)."""
-    return _mean([(x - _each(share, x)).square() for x in logits])
+    return _mean([(_wide(x) - _each(share, x)).square() for x in logits])
 
 
 def lsgan_generator(
@@ -86,19 +86,20 @@ def gradient_penalty(
 ) -> Tensor:
     """Half the squared norm of each example's gradient, the mean over the examples: R1 where `pictures` are real, R2
     where they are fake (Mescheder et al. 2018, arXiv 1801.04406; Huang et al. 2024). The gradient is that of the
-    example's logit, which is the mean over the maps of each map's mean. It can be differentiated again, so its own
-    graph is kept.
+    example's logit, which is the mean over the maps of each map's mean, and it can be differentiated again. For the
+    same restraint on each logit, a map of h w patches that see different pixels needs h w times the weight that a
+    single logit needs, and pictures in 0..1 a quarter of what pictures in -1..1 do.
 
     The discriminator's forward may run under autocast, this runs outside of it, in float32 (norms of 3 H W numbers).
     In float16 the gradient would underflow on its way back: give the loss scaler's `scale`, a scalar on the device, and
     it travels multiplied by it. The result is free of the scale either way: the step adds it to the other losses and
     scales their sum, once, as if there were no penalty."""
     with torch.autocast(pictures.device.type, enabled=False):
-        verdict = torch.stack([x.float().flatten(1).mean(dim=1).sum() for x in logits]).mean()
+        verdict = torch.stack([_wide(x).flatten(1).mean(dim=1).sum() for x in logits]).mean()
         if scale is not None:
             verdict = verdict * scale
         (gradient,) = torch.autograd.grad(verdict, pictures, create_graph=True)
-        gradient = gradient.float()
+        gradient = _wide(gradient)
         if scale is not None:
             gradient = gradient / scale
         return gradient.square().flatten(1).sum(dim=1).mean() / 2
@@ -106,13 +107,17 @@ def gradient_penalty(
 
 def _mean(maps: Sequence[Tensor]) -> Tensor:
     """The mean over the maps of each map's mean."""
-    return torch.stack([x.float().mean() for x in maps]).mean()
+    return torch.stack([_wide(x).mean() for x in maps]).mean()
 
 
 def _paired(real: Logits, fake: Logits, loss: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    return _mean(
-        [loss(r.float().repeat(f.shape[0] // r.shape[0], 1, 1, 1), f.float()) for r, f in zip(real, fake, strict=True)]
-    )
+    pairs = [(_wide(r).repeat(f.shape[0] // r.shape[0], 1, 1, 1), _wide(f)) for r, f in zip(real, fake, strict=True)]
+    return _mean([loss(r, f) for r, f in pairs])
+
+
+def _wide(x: Tensor) -> Tensor:
+    """At least float32: logits and gradients come in what the discriminator computes in."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _each(

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from fastswap.models import Reconstruction
+from fastswap.training.examples import Examples
 from fastswap.training.losses.mask import mask_hinge, mask_l1, mask_variation
 from fastswap.training.losses.perceptual import Perceptual
 from fastswap.training.losses.reconstruction import auxiliary, edges, inside, l1, mse
 from fastswap.training.losses.similarity import dssim, ms_ssim, windows
 from fastswap.training.losses.totals import Totals
-
-if TYPE_CHECKING:
-    from fastswap.training.examples import Examples
 
 
 def reconstruction_terms(

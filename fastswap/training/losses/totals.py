@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from fastswap.training.examples import Examples
 from fastswap.training.losses.similarity import crop, windows
-
-if TYPE_CHECKING:
-    from fastswap.training.examples import Examples
 
 
 @dataclass(frozen=True)
