@@ -21,7 +21,7 @@ from fastswap.bench.contender import Peer, Trial, plain
 
 SCHEMA = 1
 _PACKAGES = ("fastswap", "torch", "triton", "cupy-cuda13x", "numba", "numpy", "opencv-python-headless", "kornia")
-_COMMIT = "FASTSWAP_COMMIT"  # the commit of a copy without .git, as on a machine lent for a run
+COMMIT = "FASTSWAP_COMMIT"  # the commit of a copy without .git, as on a machine lent for a run
 _FIGURES = ("median", "iqr", "min", "rounds", "iterations")
 
 Row = dict[str, Any]
@@ -81,8 +81,8 @@ def made(
         "taken": datetime.now(UTC).isoformat(timespec="seconds"),
         "quick": quick,
         "machine": measured["machine_info"]["fastswap"],
-        "commit": {"id": os.environ.get(_COMMIT) or commit["id"], "dirty": bool(commit.get("dirty"))},
-        "versions": _versions(),
+        "commit": {"id": os.environ.get(COMMIT) or commit["id"], "dirty": bool(commit.get("dirty"))},
+        "versions": versions(),
         "ceilings": ceilings,
         "rows": rows,
         "absent": {operation: dict(reasons) for operation, reasons in absent.items()},
@@ -115,7 +115,8 @@ def _share(row: Row, rates: Mapping[tuple[str, str], float]) -> tuple[float | No
     return floors[kind] / row["median"], kind
 
 
-def _versions() -> dict[str, str | None]:
+def versions() -> dict[str, str | None]:
+    """Of Python, CUDA and the packages that figures depend on; None where one is absent."""
     found: dict[str, str | None] = {"python": platform.python_version(), "cuda": torch.version.cuda}
     for name in _PACKAGES:
         try:

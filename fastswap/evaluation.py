@@ -3,8 +3,9 @@ same path. A swap that does not beat the constant picture has not learned to fol
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,9 @@ from fastswap.errors import InputError
 from fastswap.faces import pixel_matrix
 from fastswap.faceset import FaceSet
 from fastswap.ops import warp
-from fastswap.progress import bar
+from fastswap.progress import Report, bar, silent
 from fastswap.quality.controls import Control, controls
-from fastswap.quality.judge import Judge
+from fastswap.quality.judge import Judge, Scores
 from fastswap.quality.metrics import Picture
 from fastswap.video import Frame, Video, open_video
 
@@ -62,18 +63,15 @@ def evaluate(
     Raises InputError where the three videos do not match in size or number of frames."""
     a, b = FaceSet.open(faces_a), FaceSet.open(faces_b)
     person = a.choose(None)
-    rivals = controls(*_faces_of(b))
-    judge = Judge(("swap", *rivals))
-    with open_video(source) as given, open_video(swapped) as output, open_video(truth) as wanted:
-        _same_size(given, output, wanted)
-        with bar("evaluate", given.info.frames, "frames", quiet=quiet) as report:
-            settings = CompositeSettings(SIZE, COVERAGE, colour, blend=blend)
-            streams = {name: _rival(source, truth, a, person, rival, settings) for name, rival in rivals.items()}
-            for moment in _together({"given": given, "swap": output, "truth": wanted, **streams}):
-                pictures = {name: picture(frame) for name, frame in moment.items()}
-                judge.add({name: pictures[name] for name in judge.names}, pictures["truth"], pictures["given"])
-                report(moment["given"].index + 1)
-    scores = judge.scores()
+    settings = CompositeSettings(SIZE, COVERAGE, colour, blend=blend)
+    with (
+        open_video(source) as given,
+        open_video(swapped) as output,
+        open_video(truth) as wanted,
+        bar("evaluate", given.info.frames, "frames", quiet=quiet) as report,
+    ):
+        candidates: dict[str, Video | Iterator[Frame]] = {"swap": output, **rivals(source, truth, a, b, settings)}
+        scores = judged(candidates, given, wanted, report=report)
     if sheet is not None:
         write_sheet(sheet, {"A": source, "swap": swapped, "B as A (truth)": truth}, a, person)
     return Evaluation(
@@ -82,6 +80,40 @@ def evaluate(
         scores["swap"].frames,
         None if sheet is None else str(sheet),
     )
+
+
+def judged(
+    candidates: Mapping[str, Video | Iterator[Frame]],
+    given: Video,
+    truth: Video,
+    *,
+    frames: int | None = None,
+    report: Report = silent,
+) -> dict[str, Scores]:
+    """Judges the candidates' frames by name, of the first `frames` moments (None: of all, of which there must be the
+    same number). given: the untouched input. Raises InputError where videos do not match in size or number of
+    frames."""
+    videos = (given, truth, *(each for each in candidates.values() if isinstance(each, Video)))
+    _same_size(*videos)
+    judge = Judge(tuple(candidates))
+    moments = _together({"given": given, "truth": truth, **candidates})
+    for done, moment in enumerate(islice(moments, frames), 1):
+        pictures = {name: picture(frame) for name, frame in moment.items()}
+        judge.add({name: pictures[name] for name in judge.names}, pictures["truth"], pictures["given"])
+        report(done)
+    return judge.scores()
+
+
+def rivals(
+    source: Path, truth: Path, faces_a: FaceSet, faces_b: FaceSet, settings: CompositeSettings
+) -> dict[str, Iterator[Frame]]:
+    """The frames of the three controls by name, in place of the most frequent person of `faces_a`, who is in
+    `source`."""
+    person = faces_a.choose(None)
+    return {
+        name: _rival(source, truth, faces_a, person, control, settings)
+        for name, control in controls(*_faces_of(faces_b)).items()
+    }
 
 
 def picture(frame: Frame) -> Picture:

@@ -25,7 +25,7 @@ from fastswap.ops import OPERATIONS
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results"
 SCHEMA = json.loads((RESULTS / "schema.json").read_text(encoding="utf-8"))
-RECORDS = sorted(path for path in RESULTS.glob("*.json") if path.name != "schema.json")
+RECORDS = sorted(RESULTS.glob("ops-*.json"))
 
 
 @pytest.fixture(scope="module")

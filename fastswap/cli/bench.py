@@ -40,5 +40,56 @@ class BenchDocs(Verb):
         return write_page()
 
 
+@dataclass(kw_only=True)
+class BenchQuality(Verb):
+    """Train presets on puppet pairs with a known truth, and judge the swaps as the seconds go by.
+
+    Run again, it does what is missing. Seconds are of the processor, one core a run.
+    """
+
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FOLDER")] = Path("quality")
+    """Folder of the study: clips, faces, runs."""
+    presets: tuple[str, ...] = ("original", "gan-v2.2", "lite", "gan")
+    """Which networks: name, or name:size."""
+    changes: Annotated[tuple[str, ...], tyro.conf.arg(name="set")] = ()
+    """Change numbers of these presets, such as objective.adversarial=0.05 generator.dense=384."""
+    variants: Path | None = None
+    """More presets, as JSON: {"label": {"base": "gan:64", "set": {"generator.dense": 384}}}."""
+    pairs: tuple[str, ...] = ()
+    """Pairs of puppets (default: the first three; all but the first need FASTSWAP_TEST_DATA)."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Seeds of the training."""
+    minutes: tuple[float, ...] = (0.5, 1.0, 2.0, 3.0)
+    """After how much training a swap is judged; a run is as long as the longest."""
+    clips: int = 0
+    """Seed of the puppets' motions."""
+    jobs: int | None = None
+    """Runs at once (default: one a core)."""
+    record: Path | None = None
+    """Where the record goes, as JSON."""
+    quick: bool = False
+    """Few frames are judged: a rehearsal."""
+
+    def run(self) -> Any:
+        from fastswap.bench.quality.entry import entries
+        from fastswap.bench.quality.study import PAIRS_SHOWN, Study, bench_quality
+
+        study = Study(
+            self.output,
+            tuple(entries(self.presets, self.changes, self.variants)),
+            pairs=self.pairs or PAIRS_SHOWN,
+            seeds=self.seeds,
+            minutes=self.minutes,
+            jobs=self.jobs,
+            clips=self.clips,
+            quick=self.quick,
+        )
+        return bench_quality(study, self.record, quiet=self.quiet)
+
+
 _subcommand = tyro.conf.subcommand
-BenchVerb = Annotated[BenchOps, _subcommand("ops")] | Annotated[BenchDocs, _subcommand("docs")]
+BenchVerb = (
+    Annotated[BenchOps, _subcommand("ops")]
+    | Annotated[BenchQuality, _subcommand("quality")]
+    | Annotated[BenchDocs, _subcommand("docs")]
+)
