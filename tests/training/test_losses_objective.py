@@ -171,13 +171,6 @@ def test_variation_and_difference_of_masks() -> None:
     assert losses.mask_l1(alpha, mask).item() == 0.5
 
 
-def test_agreement_of_gathered_codes_is_that_of_the_whole_batch() -> None:
-    code = _noise(12, 2, 6, 8)  # [sides, faces, D]
-    ranks = torch.stack((code[:, :3], code[:, 3:]))  # [ranks, sides, faces, D], as gathered
-    whole = losses.agreement(code.flatten(0, 1), 2)
-    assert losses.agreement(ranks.flatten(0, 2), 2, ranks=2).item() == pytest.approx(whole.item(), rel=1e-6)
-
-
 def test_nothing_waits_for_the_device() -> None:
     """On tensors without values a read fails."""
     from torch._subclasses.fake_tensor import FakeTensorMode

@@ -10,8 +10,6 @@ _FLOOR = 1e-6
 def agreement(
     code: Tensor,  # [sides * n, D], side after side; the n-th faces of all sides do about the same thing
     sides: int,
-    *,
-    ranks: int = 1,
 ) -> Tensor:
     """How far the codes of faces that do the same lie from their mean, squared, over the variance of codes within a
     side. 0 where they agree.
@@ -20,10 +18,10 @@ def agreement(
     them something that is neither, with A's beard; where they agree it makes B. The gradient goes through the variance
     too: without it the loss is served by codes that shrink until they say nothing (seen at a weight of 0.07).
 
-    It is a quotient of two sums over the batch, not a sum of what each face costs. With several processes `code` holds
-    the codes of all `ranks`, rank after rank, each side after side, as gathered, and the loss is that of the whole
-    batch. Where a step accumulates, it is the mean of the losses of its parts: each has a variance of its own."""
-    groups = code.reshape(ranks, sides, -1, code.shape[-1]).transpose(0, 1).flatten(1, 2)
+    It is a quotient of two sums over the batch, not a sum of what each face costs: the codes have to be those of all
+    ranks (`parallel.gather`) and of all parts of an accumulated step, and the loss is then that of the whole
+    batch."""
+    groups = code.reshape(sides, -1, code.shape[-1])
     apart = (groups - groups.mean(dim=0)).square().sum(dim=-1).mean()
     within = (groups - groups.mean(dim=1, keepdim=True)).square().sum(dim=-1).mean()
     return apart / (within + _FLOOR)
