@@ -5,48 +5,39 @@ the device, so that it can be captured (`engine.py`)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
-from itertools import chain
+from collections.abc import Mapping, Sequence, Set
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from fastswap.models import AVERAGE, WEIGHTS, Discriminator, Preset, Reconstruction, SwapModel
-from fastswap.training import losses
+from fastswap.training import losses, parallel
+from fastswap.training.accumulation import Means, whole_codes
 from fastswap.training.adversary import PENALTIES, Scene, discriminator_terms, generator_term
 from fastswap.training.controls import Controls
 from fastswap.training.examples import Examples
 from fastswap.training.optimisers import Optimiser
 from fastswap.training.plan import Moment
+from fastswap.training.precision import choose_precision
 from fastswap.training.schedule import CONTROLS, numbers, weights
 
 _Network = TypeVar("_Network", bound=nn.Module)
-_DTYPES = {"fp32": None, "bf16": torch.bfloat16}
+_DISCRIMINATORS = "discriminators."
 GENERATOR_STATE = "generator."
 """How the names of the generator's moments begin in a step's state."""
-_DISCRIMINATORS = "discriminators."
 _DISCRIMINATORS_STATE = "discriminators_state."
-
-
-def autocast_dtype(device: torch.device) -> torch.dtype | None:
-    """What the convolutions are computed in: bfloat16 where the hardware multiplies it, else None for float32."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else None
-    return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else None
-
-
-def alone(gradients: list[Tensor]) -> None:
-    """What `Step.synchronise` is where there is one process."""
 
 
 class Step:
     """The networks in training. `discriminators`: one a side, None where the preset has none; `average`: the moving
     average of the generator's weights, None where the preset keeps none.
 
-    frozen: how the names of those of the generator's weights begin that are not trained. `synchronise` is called with
-    the gradients of the discriminators, then with those of the generator, after the backward pass and before they are
-    cut: to replace them, in place, by their mean over the ranks."""
+    rate: the learning rate that the schedule starts from (None: the preset's); precision: see `choose_precision`;
+    frozen: how the names of those of the generator's weights begin that are not trained; accumulate: in how many parts
+    a batch is worked off, for memory's sake; perceptual: the user's network for the loss of that name.
+
+    With several ranks the examples are this rank's; gradients and what couples examples go through `parallel`."""
 
     def __init__(
         self,
@@ -58,29 +49,23 @@ class Step:
         rate: float | None = None,
         precision: str = "auto",
         frozen: Sequence[str] = (),
+        accumulate: int = 1,
+        perceptual: losses.Perceptual | None = None,
     ) -> None:
-        self.preset, self.sides, self.device = preset, sides, device
+        self.preset, self.sides, self.device, self.accumulate = preset, sides, device, accumulate
         self.rate = preset.optimisation.learning_rate if rate is None else rate
-        self.dtype = autocast_dtype(device) if precision == "auto" else _DTYPES[precision]
-        self.synchronise: Callable[[list[Tensor]], None] = alone
+        self.precision = choose_precision(precision, device)
+        self.perceptual = perceptual
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.generator = _place(SwapModel(preset.generator, sides), device)
             self.discriminators = self._discriminators()
         for name, parameter in self.generator.named_parameters():
             parameter.requires_grad_(not name.startswith(tuple(frozen)))
-        self.average: SwapModel | None = None
-        if preset.optimisation.ema:
-            self.average = _place(SwapModel(preset.generator, sides), device)
-            self.average.load_state_dict(self.generator.state_dict())
-            self.average.requires_grad_(False)
+        self.average = self._average()
         self.controls = Controls(CONTROLS, device)
-        optimisation, controls = preset.optimisation, self.controls
-        self.optimiser = Optimiser(self.generator, optimisation, optimisation.betas, controls["rate"])
-        self.opponent: Optimiser | None = None
-        if self.discriminators is not None:
-            betas = optimisation.discriminator_betas
-            self.opponent = Optimiser(self.discriminators, optimisation, betas, controls["discriminator_rate"])
+        self.faults = torch.zeros((), device=device)
+        self.optimiser, self.opponent = self._optimisers(seed)
 
     def _discriminators(self) -> nn.ModuleList | None:
         spec = self.preset.discriminator
@@ -88,14 +73,35 @@ class Step:
             return None
         return _place(nn.ModuleList(Discriminator(spec) for _ in range(self.sides)), self.device)
 
+    def _average(self) -> SwapModel | None:
+        if not self.preset.optimisation.ema:
+            return None
+        average = _place(SwapModel(self.preset.generator, self.sides), self.device)
+        average.load_state_dict(self.generator.state_dict())
+        return average.requires_grad_(False)
+
+    def _optimisers(self, seed: int) -> tuple[Optimiser, Optimiser | None]:
+        """That of the generator and that of the discriminators."""
+        optimisation, scale = self.preset.optimisation, self.precision.scale
+        optimiser = Optimiser(
+            *(self.generator, optimisation, optimisation.betas, self.controls["rate"]), scale=scale(), seed=(seed, 0)
+        )
+        if self.discriminators is None:
+            return optimiser, None
+        betas, rate = optimisation.discriminator_betas, self.controls["discriminator_rate"]
+        return optimiser, Optimiser(self.discriminators, optimisation, betas, rate, scale=scale(), seed=(seed, 1))
+
+    @property
+    def optimisers(self) -> list[Optimiser]:
+        return [self.optimiser] if self.opponent is None else [self.optimiser, self.opponent]
+
     @property
     def shown(self) -> SwapModel:
         """The network that previews and `convert` use."""
         return self.average if self.average is not None else self.generator
 
     def __call__(self, examples: Examples, moment: Moment) -> dict[str, Tensor]:
-        """Trains on one batch; returns the losses as scalars on the device, "loss" being the generator's weighted
-        sum."""
+        """Trains on one batch; returns what `compute` does."""
         self.prepare(moment)
         return self.compute(examples, self.phase(moment))
 
@@ -104,83 +110,107 @@ class Step:
         return frozenset(weights(self.preset.objective, moment))
 
     def prepare(self, moment: Moment) -> None:
-        """Writes the controls of the step to come."""
-        self.controls.write(numbers(self.preset, self.rate, moment), moment.iteration)
+        """Tells the device what the step to come is like."""
+        self.controls.write(numbers(self.preset, self.rate, moment))
+        for optimiser in self.optimisers:
+            optimiser.prepare(moment.iteration)
 
     def compute(self, examples: Examples, terms: Set[str]) -> dict[str, Tensor]:
-        """The step itself, with the losses in `terms`, once the controls are written: work for the device alone."""
-        with self._autocast():
-            output = self.generator.reconstruct(examples.warped.contiguous(memory_format=torch.channels_last))
-        scene = Scene.of(self.preset, examples, output) if "adversarial" in terms else None
-        parts = self._oppose(scene, terms) if scene is not None else {}
-        parts |= self._generate(output, examples, scene, terms)
-        self._follow()
-        return {name: value.detach() for name, value in parts.items()}
+        """The step itself, with the losses in `terms`, once it is prepared: work for the device alone. The losses as
+        scalars on the device, "loss" being the generator's weighted sum; the norms of the gradients, "gradient" and
+        "discriminator_gradient"; and how many steps so far had a loss or a gradient that was not a number, "faults"."""
+        pieces = examples.split(self.accumulate, self.sides)
+        totals = losses.Totals(parallel.average(losses.totals(examples, self.accumulate).sums))
+        with torch.set_grad_enabled(self.accumulate == 1):  # else with a graph later, part by part
+            outputs = [self._reconstruct(piece) for piece in pieces]
+        parts = self._oppose(pieces, outputs, terms) if "adversarial" in terms else {}
+        parts |= self._generate(pieces, outputs, totals, terms)
+        return {**parts, "faults": self.faults.clone()}
 
-    def _oppose(self, scene: Scene, terms: Set[str]) -> dict[str, Tensor]:
+    def _reconstruct(self, examples: Examples) -> Reconstruction:
+        with self.precision.autocast():
+            return self.generator.reconstruct(examples.warped.contiguous(memory_format=torch.channels_last))
+
+    def _oppose(self, pieces: list[Examples], outputs: list[Reconstruction], terms: Set[str]) -> dict[str, Tensor]:
         """One step of the discriminators. With a penalty on their gradients they run in float32."""
         assert self.discriminators is not None
         assert self.opponent is not None
-        self.opponent.clear()
-        with self._autocast(enabled=not PENALTIES & terms):
-            parts = discriminator_terms(self.discriminators, self.preset, scene, terms)
-        penalties = [self.controls[name] * parts[name] for name in sorted(PENALTIES & terms)]
-        torch.stack([parts["discriminator"], *penalties]).sum().backward(  # type: ignore[no-untyped-call]
-            inputs=list(self.opponent.parameters.values())
-        )
-        self.synchronise(self.opponent.gradients())
-        self.opponent.step()
-        return parts
+        means = Means(self.accumulate)
+        for number, (piece, output) in enumerate(zip(pieces, outputs, strict=True)):
+            scene = Scene.of(self.preset, piece, output)
+            with self.precision.autocast(enabled=not PENALTIES & terms):
+                parts = discriminator_terms(self.discriminators, self.preset, scene, terms)
+            penalties = [self.controls[name] * parts[name] for name in sorted(PENALTIES & terms)]
+            total = torch.stack([parts["discriminator"], *penalties]).sum()
+            self.opponent.backward(total / self.accumulate, last=number == self.accumulate - 1)
+            means.add(parts)
+        norm, _ = self.opponent.step()
+        self._note(means.values["discriminator"], norm, scaled=self.opponent.scale is not None)
+        return {**means.values, "discriminator_gradient": norm}
 
     def _generate(
-        self, output: Reconstruction, examples: Examples, scene: Scene | None, terms: Set[str]
+        self, pieces: list[Examples], outputs: list[Reconstruction], totals: losses.Totals, terms: Set[str]
     ) -> dict[str, Tensor]:
-        """One step of the generator."""
-        self.optimiser.clear()
-        parts = self.losses(output, examples, terms)
-        if scene is not None:
-            assert self.discriminators is not None
-            with self._autocast():
-                parts["adversarial"] = generator_term(self.discriminators, self.preset, scene)
-        parts["loss"] = torch.stack([self.controls[name] * value for name, value in parts.items()]).sum()
-        parts["loss"].backward(inputs=list(self.optimiser.parameters.values()))  # type: ignore[no-untyped-call]
-        self.synchronise(self.optimiser.gradients())
-        self.optimiser.step()
-        return parts
+        """One step of the generator and of its average."""
+        means = Means(self.accumulate)
+        codes = [output.code.detach().float() for output in outputs]
+        for number, piece in enumerate(pieces):
+            output = outputs[number] if self.accumulate == 1 else self._reconstruct(piece)
+            code = whole_codes(codes, number, output.code.float(), self.sides)
+            parts = self.losses(output._replace(code=code), piece, totals, terms)
+            parts["loss"] = torch.stack([self.controls[name] * value for name, value in parts.items()]).sum()
+            self.optimiser.backward(parts["loss"] / self.accumulate, last=number == self.accumulate - 1)
+            means.add(parts)
+        norm, missed = self.optimiser.step()
+        self._note(means.values["loss"], norm, scaled=self.optimiser.scale is not None)
+        self._follow(1 - missed)
+        return {**means.values, "gradient": norm}
 
-    def losses(self, output: Reconstruction, examples: Examples, terms: Set[str]) -> dict[str, Tensor]:
-        """Those of the generator's losses in `terms` that need no discriminator, unweighted."""
+    def losses(
+        self,
+        output: Reconstruction,  # its codes those of the whole step
+        examples: Examples,
+        totals: losses.Totals,
+        terms: Set[str],
+    ) -> dict[str, Tensor]:
+        """The generator's losses in `terms`, unweighted."""
         parts = losses.reconstruction_terms(
-            terms, output, examples, losses.totals(examples), self.controls["mask_margin"]
+            terms, output, examples, totals, self.controls["mask_margin"], self.perceptual
         )
         if "agreement" in terms:
-            parts["agreement"] = losses.agreement(output.code.float(), self.sides)
+            parts["agreement"] = losses.agreement(parallel.gather(output.code, self.sides), self.sides)
+        if "adversarial" in terms:
+            assert self.discriminators is not None
+            with self.precision.autocast():
+                scene = Scene.of(self.preset, examples, output)
+                parts["adversarial"] = generator_term(self.discriminators, self.preset, scene)
         return parts
 
-    def _autocast(self, *, enabled: bool = True) -> torch.autocast:
-        return torch.autocast(
-            self.device.type, self.dtype or torch.bfloat16, enabled=enabled and self.dtype is not None
-        )
+    def _note(self, loss: Tensor, norm: Tensor, *, scaled: bool) -> None:
+        """Counts a step that was not of numbers. A gradient that overflows under a loss scale is no fault."""
+        sound = loss.isfinite() if scaled else loss.isfinite() & norm.isfinite()
+        self.faults += 1 - sound.to(self.faults.dtype)
 
     @torch.no_grad()
-    def _follow(self) -> None:
-        """Moves the average towards the weights, but for those that are frozen."""
+    def _follow(self, share: Tensor) -> None:
+        """Moves the average towards the weights, but for those that are frozen, by `share` of what this moment asks
+        for."""
         if self.average is None:
             return
         averages: list[Tensor] = [self.average.get_parameter(name) for name in self.optimiser.parameters]
         apart = torch._foreach_sub(list(self.optimiser.parameters.values()), averages)
-        torch._foreach_mul_(apart, self.controls["following"])
+        torch._foreach_mul_(apart, self.controls["following"] * share)
         torch._foreach_add_(averages, apart)
 
     def state(self) -> dict[str, Tensor]:
         """All that the next step depends on, by name: the tensors themselves, not copies."""
-        parts = [_named(WEIGHTS, self.generator.state_dict()), _named(GENERATOR_STATE, dict(self.optimiser.state()))]
+        named = [(WEIGHTS, self.generator.state_dict()), (GENERATOR_STATE, dict(self.optimiser.state()))]
         if self.average is not None:
-            parts.append(_named(AVERAGE, self.average.state_dict()))
+            named.append((AVERAGE, self.average.state_dict()))
         if self.discriminators is not None and self.opponent is not None:
-            parts.append(_named(_DISCRIMINATORS, self.discriminators.state_dict()))
-            parts.append(_named(_DISCRIMINATORS_STATE, dict(self.opponent.state())))
-        return dict(chain.from_iterable(part.items() for part in parts))
+            named.append((_DISCRIMINATORS, self.discriminators.state_dict()))
+            named.append((_DISCRIMINATORS_STATE, dict(self.opponent.state())))
+        return {prefix + name: tensor for prefix, tensors in named for name, tensor in tensors.items()}
 
     @torch.no_grad()
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
@@ -196,7 +226,3 @@ class Step:
 def _place(network: _Network, device: torch.device) -> _Network:
     placed: _Network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return placed
-
-
-def _named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {prefix + name: tensor for name, tensor in tensors.items()}
