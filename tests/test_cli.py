@@ -81,3 +81,21 @@ def test_doctor_shows_what_runs_as_a_matrix(capsys: pytest.CaptureFixture[str]) 
     lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in capsys.readouterr().out.splitlines()]
     assert ["warp", "no GPU", "available", "-"] in lines
     assert ["paste", "-", "-", "missing package"] in lines
+
+
+def test_a_summary_needs_no_faces() -> None:
+    done = fastswap("train", "--summary", "-t", "gan", "--size", "64", "-b", "4", "--json")
+    assert done.returncode == 0
+    assert "decoder.head" in done.stdout
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert (found["preset"], found["size"], found["batch"]) == ("gan", 64, 4)
+    assert found["flops"]["iteration"] > 0
+
+
+def test_training_without_faces_or_folder_is_usage(tmp_path: Path) -> None:
+    done = fastswap("train", "-m", tmp_path, "--quiet")
+    assert done.returncode == 2
+    assert "-A FACES" in one_line(done)
+    done = fastswap("train", "-A", tmp_path, "-B", tmp_path, "--quiet")
+    assert done.returncode == 2
+    assert "-m MODEL" in one_line(done)

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from fastswap.bench.run import OpsSummary
 from fastswap.bench.table import tables
 from fastswap.doctor import Diagnosis
+from fastswap.models import Summary
 
 
 def as_json(summary: Any) -> Any:
@@ -34,6 +36,9 @@ def show(summary: Any) -> None:
         return
     if isinstance(summary, OpsSummary):
         _show_bench(console, summary)
+        return
+    if isinstance(summary, Summary):
+        _show_network(console, summary)
         return
     content = as_json(summary)
     for name, value in content.items():
@@ -88,6 +93,27 @@ def _show_diagnosis(console: Console, found: Diagnosis) -> None:
     console.print(packages, operations)
     for line in found.advice:
         console.print(f"- {line}", markup=False)
+
+
+def _show_network(console: Console, summary: Summary) -> None:
+    """A row a layer ("x": how many of it; MMAC: millions of multiply-adds for one face), then the totals."""
+    table = Table("layer", "kind", "output", "x", "parameters", "MMAC", box=SIMPLE_HEAD, pad_edge=False)
+    for column in table.columns:
+        column.no_wrap = True
+    for column in table.columns[3:]:
+        column.justify = "right"
+    for layer in summary.layers:
+        shape = "x".join(map(str, layer.output))
+        counts = (str(layer.copies), f"{layer.parameters:,}", f"{layer.multiply_adds / 1e6:,.1f}")
+        table.add_row(layer.name, layer.kind, shape, *counts)
+    console.print(f"{summary.preset}, {summary.size} px, {summary.sides} sides, batch {summary.batch} a side")
+    console.print(table)
+    for name, count in summary.parameters.items():
+        console.print(f"{'parameters, ' + name:<32} {count:>16,}")
+    for name, count in summary.flops.items():
+        console.print(f"{'GFLOP, ' + name:<32} {count / 1e9:>16,.1f}")
+    for name, size in summary.memory_mib.items():
+        console.print(f"{'MiB, ' + name:<32} {size:>16,.1f}")
 
 
 def _usable(reason: str | None) -> str:

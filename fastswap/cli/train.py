@@ -21,7 +21,7 @@ class Train(Verb):
     """Face set of A, the person replaced."""
     faces_b: Annotated[Path | None, tyro.conf.arg(aliases=["-B"], metavar="FACES")] = None
     """Face set of B, the person put in."""
-    model: Annotated[Path, tyro.conf.arg(aliases=["-m"], metavar="MODEL")]
+    model: Annotated[Path | None, tyro.conf.arg(aliases=["-m"], metavar="MODEL")] = None
     """The model's folder."""
     trainer: Annotated[str | None, tyro.conf.arg(aliases=["-t"])] = None
     """Which network: lite, original, gan, ... (default: lite, or what the model has)."""
@@ -59,29 +59,53 @@ class Train(Verb):
     """Keeps decoded faces for the next start (default: in the user's cache folder, 20 GB at most)."""
     no_cache: bool = False
     """Keeps no decoded faces."""
+    loader: Literal["auto", "resident", "dali"] = "auto"
+    """What reads faces: a store of decoded ones, or DALI, which decodes them as they are shown (default: the store)."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the training runs."""
     export: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Writes the model for other programs: FILE.onnx, or FILE.dfm for DeepFaceLive; without -A and -B as it is."""
     export_side: str = "B"
     """Whose faces the exported model makes."""
+    summary: bool = False
+    """Trains nothing: prints the layers, parameters, FLOPs an iteration and memory of -t, --size and -b, or of -m."""
 
     def run(self) -> Any:
         from fastswap.models.export import check_export, export
 
+        if self.summary:
+            return self._summarise()
         if self.export is None:
             return self._train()
         check_export(self.export)
         trained = self._train() if self.faces_a or self.faces_b else None
-        exported = export(self.model, self.export, self.export_side)
+        exported = export(self._model(), self.export, self.export_side)
         return exported if trained is None else dataclasses.replace(trained, exported=exported.path)
+
+    def _summarise(self) -> Any:
+        from fastswap.models import LITE, find_preset, has_config, read_config, summarise
+
+        if self.batch is not None and self.batch < 1:
+            raise UsageError(f"batch is {self.batch}: it has to be positive")
+        if self.model is None or not has_config(self.model):
+            return summarise(find_preset(self.trainer or LITE.name, self.size), batch=self.batch)
+        if self.trainer or self.size:
+            raise UsageError(f"{self.model} has a network already: leave -t and --size out, or -m")
+        config = read_config(self.model)
+        return summarise(config.preset, len(config.sides), self.batch or config.batch)
+
+    def _model(self) -> Path:
+        if self.model is None:
+            raise UsageError("train needs a folder for the model: -m MODEL")
+        return self.model
 
     def _train(self) -> Any:
         from fastswap.progress import bar
         from fastswap.training import train
 
+        settings = self.settings()
         with bar(f"train {self.model}", self.iterations, "iterations", quiet=self.quiet) as report:
-            return train(self.settings(), report)
+            return train(settings, report)
 
     def settings(self) -> Any:
         from fastswap.training import TrainSettings
@@ -91,7 +115,7 @@ class Train(Verb):
         return TrainSettings(
             faces_a=self.faces_a,
             faces_b=self.faces_b,
-            model=self.model,
+            model=self._model(),
             preset=self.trainer,
             size=self.size,
             batch=self.batch,

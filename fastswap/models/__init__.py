@@ -5,6 +5,7 @@ from fastswap.models.discriminator import Discriminator
 from fastswap.models.folder import ModelConfig, SideConfig, has_config, read_config, write_config
 from fastswap.models.preset import LITE, ORIGINAL, PRESETS, find_preset
 from fastswap.models.spec import DiscriminatorSpec, GeneratorSpec, Objective, Optimisation, Preset, Schedule
+from fastswap.models.summary import Layer, Summary, summarise
 from fastswap.models.swap_model import Reconstruction, SwapModel
 from fastswap.models.trained import AVERAGE, WEIGHTS, TrainedModel
 
@@ -18,6 +19,7 @@ __all__ = [
     "Discriminator",
     "DiscriminatorSpec",
     "GeneratorSpec",
+    "Layer",
     "ModelConfig",
     "Objective",
     "Optimisation",
@@ -25,12 +27,14 @@ __all__ = [
     "Reconstruction",
     "Schedule",
     "SideConfig",
+    "Summary",
     "SwapModel",
     "TrainedModel",
     "find_preset",
     "has_config",
     "newest_checkpoint",
     "read_config",
+    "summarise",
     "write_checkpoint",
     "write_config",
 ]

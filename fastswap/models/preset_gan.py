@@ -35,7 +35,7 @@ GAN_64 = Preset(
         dense=256, seed_size=4, seed_channels=192, shared_up=256, decoder=(128, 64), residual=(1, 1), head=True,
         attention=(16,), standardise=True,
     ),
-    discriminator=DiscriminatorSpec(size=64, stem=2, channels=(96, 128), kernel=3),
+    discriminator=DiscriminatorSpec(size=64, stem=2, channels=(64, 128), kernel=3),
     objective=_OBJECTIVE,
     optimisation=_OPTIMISATION,
     batch=8, iterations=20_000, coverage=0.75, colour=False,
