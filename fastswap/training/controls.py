@@ -10,22 +10,19 @@ from torch import Tensor
 
 
 class Controls:
-    """A float32 scalar on the device for each of `names`, and the number of the iteration, an int64 scalar."""
+    """A float32 scalar on the device for each of `names`."""
 
     def __init__(self, names: Sequence[str], device: torch.device) -> None:
         self._names = tuple(names)
         self._values = torch.zeros(len(self._names), device=device)
         self._scalars = dict(zip(self._names, self._values.unbind(), strict=True))
-        self.iteration = torch.zeros((), dtype=torch.int64, device=device)
 
     def __getitem__(self, name: str) -> Tensor:
         """The scalar, always the same one."""
         return self._scalars[name]
 
-    def write(self, numbers: Mapping[str, float], iteration: int) -> None:
+    def write(self, numbers: Mapping[str, float]) -> None:
         """Fills in all of `names`, after what the device was asked to do so far and before what it is asked next. The
         host does not wait: pinned memory is kept by torch until the copy is done."""
-        pinned = self._values.is_cuda
-        values = torch.tensor([numbers[name] for name in self._names], pin_memory=pinned)
+        values = torch.tensor([numbers[name] for name in self._names], pin_memory=self._values.is_cuda)
         self._values.copy_(values, non_blocking=True)
-        self.iteration.copy_(torch.tensor(iteration, pin_memory=pinned), non_blocking=True)

@@ -19,8 +19,8 @@ _FLOOR = 1e-6
 
 class Optimiser:
     """The optimiser of those of a network's weights that have `requires_grad`. `rate`: the learning rate, a scalar on
-    the device, read at each step; `scale`: what float16 needs (None: another precision); `seed`: of the run, and a number
-    that no other optimiser of it has.
+    the device, read at each step; `scale`: what float16 needs (None: another precision); `seed`: that of the run, and a
+    number that none of its other optimisers has.
 
     Where `optimisation.dropout` is above 0 each iteration leaves that share of the weights as they are, drawn anew
     (learning-rate dropout: Lin et al. 2019, arXiv 1912.00144). Which ones follows from the seed and the iteration."""
