@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fastswap.models import Preset
@@ -13,7 +16,16 @@ from fastswap.training.emphasis import decode
 from fastswap.training.examples import Examples
 from fastswap.training.sampler import Sampler
 from fastswap.training.staging import upload
-from fastswap.training.store import Store
+
+
+class Faces(Protocol):
+    """Where a feed finds the faces: a `Store`, or a `dali.Disk`."""
+
+    counts: list[int]
+    device: torch.device
+
+    def batch(self, index: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """What `augment` is given for the faces `index`: see `Store.batch`."""
 
 
 class Feed:
@@ -23,7 +35,7 @@ class Feed:
 
     def __init__(
         self,
-        store: Store,
+        store: Faces,
         sampler: Sampler,
         preset: Preset,
         *,
@@ -62,6 +74,9 @@ class Feed:
         mask, emphasis = decode(code, self.preset.objective)
         mix = upload(self.sampler.mix(iteration), device) if self.sampler.mixup else None
         return Examples(warped, target, mask, emphasis.float(), mix)
+
+    def close(self) -> None:
+        """Ends what works in the background: of a store, nothing."""
 
     def plain(self, side: int, count: int) -> tuple[Tensor, Tensor]:
         """`count` faces spread evenly over a side, always the same, as they are: index int64 [count] and float

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 
-def upload(array: NDArray[np.int64] | NDArray[np.float32], device: torch.device) -> Tensor:
+def upload(array: NDArray[np.int64] | NDArray[np.float32] | NDArray[np.uint8], device: torch.device) -> Tensor:
     """A small array on the device, in the order of the current stream. A GPU copies it while the host goes on: torch
     gives the page-locked copy to nobody else before that is done."""
     tensor = torch.from_numpy(array)
