@@ -63,6 +63,12 @@ class Train(Verb):
     """What reads faces: a store of decoded ones, or DALI, which decodes them as they are shown (default: the store)."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the training runs."""
+    load_weights: Annotated[Path | None, tyro.conf.arg(metavar="MODEL")] = None
+    """A new model starts with the weights of this one."""
+    load_parts: tuple[str, ...] = ()
+    """Which of them: encoder, decoder-a, decoder-b, discriminators (default: all)."""
+    freeze: tuple[str, ...] = ()
+    """What is not trained: encoder, decoder-a, decoder-b, or all-but-decoder-b and so on."""
     export: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Writes the model for other programs: FILE.onnx, or FILE.dfm for DeepFaceLive; without -A and -B as it is."""
     export_side: str = "B"
@@ -134,5 +140,8 @@ class Train(Verb):
             store=self.store,
             cache=self.cache,
             keep_faces=not self.no_cache,
+            load_weights=self.load_weights,
+            load_parts=self.load_parts,
+            freeze=self.freeze,
             device=self.device,
         )

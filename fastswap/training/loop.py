@@ -28,6 +28,7 @@ from fastswap.training.sides import Side, stored_size
 from fastswap.training.signals import Stop, locked, stop_on_signals
 from fastswap.training.step import Step
 from fastswap.training.store import Store
+from fastswap.training.weights import frozen_prefixes, load_weights, side_names
 
 _LOOK_EVERY = 10
 """Iterations between two looks at the losses: each look waits for the device."""
@@ -60,13 +61,16 @@ class _Run:
 
     def __init__(self, settings: TrainSettings, config: ModelConfig, sides: list[Side], device: torch.device) -> None:
         self.settings, self.config = settings, config
-        self.step = Step(config.preset, len(sides), config.seed, device, rate=config.learning_rate)
+        frozen = frozen_prefixes(settings.freeze, side_names(config))
+        self.step = Step(config.preset, len(sides), config.seed, device, rate=config.learning_rate, frozen=frozen)
         checkpoint = newest_checkpoint(settings.model)
         self.start = self.iteration = self.saved = self.shown = checkpoint.iteration if checkpoint else 0
         self.checkpoint = checkpoint.path if checkpoint else None
         if checkpoint:
             restore(self.step, checkpoint)
             _LOG.info("going on from iteration %d of %s", self.start, settings.model)
+        elif settings.load_weights:
+            load_weights(self.step, config, settings.load_weights, settings.load_parts)
         self.plan = Plan.resume(checkpoint, settings.iterations, settings.minutes, config.preset.iterations)
         self.earlier = self.plan.elapsed
         self.feed = _feed(settings, config, sides, device)

@@ -14,7 +14,9 @@ from fastswap.training.sampler import SAMPLINGS
 @dataclass(frozen=True)
 class TrainSettings:
     """None means: as the model was trained so far, or for a new one as its preset says. `iterations` counts from the
-    model's beginning. `minutes` is a budget of time instead: the run fits its schedule into it. save_every and
+    model's beginning. load_weights: a model that a new one starts from, in load_parts (none: in all that fit); freeze:
+    parts that are not trained (see `weights.py`). `minutes` is a budget of time instead: the run fits its schedule
+    into it. save_every and
     preview_every count iterations, 0 for only at the end; keep: how many checkpoints; person_a, person_b: whom to
     train (None: the most frequent); warp, flip, colour: which augmentations. sampling: uniform | yaw; store: auto |
     device | pinned | mapped, where the decoded faces are; cache: the folder that keeps them for the next start (None:
@@ -44,6 +46,9 @@ class TrainSettings:
     store: str = "auto"
     cache: Path | None = None
     keep_faces: bool = True
+    load_weights: Path | None = None
+    load_parts: tuple[str, ...] = ()
+    freeze: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Raises UsageError for values that make no sense."""
@@ -60,6 +65,8 @@ class TrainSettings:
         self._one_of("store", self.store, PLACES)
         if self.cache is not None and not self.keep_faces:
             raise UsageError("--cache and --no-cache exclude each other: give one of them")
+        if self.load_parts and self.load_weights is None:
+            raise UsageError("--load-parts says what of --load-weights MODEL: give both")
         if self.coverage is not None and not 0.5 <= self.coverage <= 1:
             raise UsageError(f"coverage is {self.coverage}: choose 0.5 to 1")
 
