@@ -22,6 +22,8 @@ from fastswap import workers
 from fastswap.bench.quality.entry import Entry, fingerprint
 from fastswap.bench.quality.job import Job
 from fastswap.bench.quality.record import commit, made
+from fastswap.bench.quality.sheet import middle_seed, write_sheet
+from fastswap.bench.quality.verdict import last_scores
 from fastswap.errors import FastswapError, UsageError
 from fastswap.progress import Report, bar
 from fastswap.quality.pairs import PAIRS, find_pair
@@ -75,11 +77,11 @@ class QualitySummary:
     output: Path | None
 
 
-def bench_quality(study: Study, output: Path | None = None, *, quiet: bool = False) -> QualitySummary:
-    """Does what is missing of a study and writes its record. Raises FastswapError naming the jobs that failed, after
-    all others are done; their logs are in the folder."""
-    from fastswap.bench.quality.verdict import last_scores
-
+def bench_quality(
+    study: Study, output: Path | None = None, pictures: Path | None = None, *, quiet: bool = False
+) -> QualitySummary:
+    """Does what is missing of a study, writes its record to `output` and a sheet a pair into the folder `pictures`.
+    Raises FastswapError naming the jobs that failed, after all others are done; their logs are in the folder."""
     study.folder.mkdir(parents=True, exist_ok=True)
     runs = _jobs(study, "run")
     with bar("bench quality", len(runs), "runs", quiet=quiet) as report:
@@ -89,6 +91,8 @@ def bench_quality(study: Study, output: Path | None = None, *, quiet: bool = Fal
     record = _record(study, runs)
     if output is not None:
         write_json(output, record)
+    if pictures is not None:
+        _show(study, runs, pictures)
     return QualitySummary(last_scores(record), len(runs), output)
 
 
@@ -127,6 +131,19 @@ def _record(study: Study, runs: Sequence[Job]) -> dict[str, Any]:
         clips=study.clips,
         quick=study.quick,
     )
+
+
+def _show(study: Study, runs: Sequence[Job], folder: Path) -> None:
+    """The sheets: each preset's middle seed."""
+    for pair in study.pairs:
+        ground = next(job.ground for job in runs if job.pair == pair)
+        columns = {"A": ground / "a.png"}
+        for entry in study.entries:
+            own = {job.seed: job.output for job in runs if job.pair == pair and job.output.parent.name == entry.key}
+            margins = {seed: _read(path)["marks"][-1]["scores"]["margin"] or 0.0 for seed, path in own.items()}
+            seed = middle_seed(margins)
+            columns[f"{entry.label}, seed {seed}"] = own[seed].with_suffix(".png")
+        write_sheet(folder / f"{pair}.jpg", {**columns, "B as A (truth)": ground / "truth.png"})
 
 
 def _rate(study: Study, job: Job) -> float:

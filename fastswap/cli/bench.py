@@ -32,12 +32,12 @@ class BenchOps(Verb):
 
 @dataclass(kw_only=True)
 class BenchDocs(Verb):
-    """Make docs/kernels.md and its plots from the records in bench/results (in a checkout)."""
+    """Make docs/kernels.md, docs/quality.md and their plots from the records in bench/results (in a checkout)."""
 
     def run(self) -> Any:
-        from fastswap.bench.page import write_page
+        from fastswap.bench.docs import write_docs
 
-        return write_page()
+        return write_docs()
 
 
 @dataclass(kw_only=True)
@@ -67,6 +67,8 @@ class BenchQuality(Verb):
     """Runs at once (default: one a core)."""
     record: Path | None = None
     """Where the record goes, as JSON."""
+    pictures: Path | None = None
+    """Folder that a sheet of pictures goes to for each pair."""
     quick: bool = False
     """Few frames are judged: a rehearsal."""
 
@@ -84,7 +86,7 @@ class BenchQuality(Verb):
             clips=self.clips,
             quick=self.quick,
         )
-        return bench_quality(study, self.record, quiet=self.quiet)
+        return bench_quality(study, self.record, self.pictures, quiet=self.quiet)
 
 
 _subcommand = tyro.conf.subcommand

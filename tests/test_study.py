@@ -1,0 +1,370 @@
+"""The study of quality per cost: entries, the clock, what is missing is done and nothing else, the record fits its
+schema, and the page says what the record does."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from fastswap.bench import docs
+from fastswap.bench.quality import job as jobs
+from fastswap.bench.quality import page, sheet, study, verdict
+from fastswap.bench.quality.clock import Clock
+from fastswap.bench.quality.entry import entries
+from fastswap.bench.quality.ground import telling
+from fastswap.bench.quality.record import made
+from fastswap.bench.quality.study import Study, bench_quality
+from fastswap.bench.schema import problems
+from fastswap.errors import FastswapError, InputError, UsageError
+from fastswap.models import LITE, ORIGINAL, Preset
+from fastswap.quality.motion import Motion
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "bench" / "results"
+SCHEMA = json.loads((RESULTS / "quality.schema.json").read_text(encoding="utf-8"))
+PAIR, OTHER = "astronaut-admiral", "beard-fringe"
+SCORES = {
+    "frames": 30, "psnr": 20.0, "margin": 3.0, "ssim": 0.5, "delta_e": 9.0, "delta_e_p95": 20.0, "sharpness": 0.1,
+    "flicker": 5.0, "seam_gradient": 0.1, "seam_delta_e": 0.2, "yaw": 0.9, "pitch": 0.8, "mouth": 0.7, "eyes": 0.2,
+    "found": 1.0,
+}  # fmt: skip
+
+
+def run(pair: str, label: str, seed: int, *marks: dict[str, Any]) -> dict[str, Any]:
+    """marks: what differs from SCORES after 60, 120, ... seconds."""
+    judged = [
+        {"mark": 60.0 * i, "iteration": 100 * i, "cpu_seconds": 61.0 * i, "wall_seconds": 70.0 * i,
+         "scores": {**SCORES, **changed}}
+        for i, changed in enumerate(marks, 1)
+    ]  # fmt: skip
+    return {"pair": pair, "preset": label, "seed": seed, "commit": "c" * 40, "rate": 1.5, "marks": judged}
+
+
+def record(runs: list[dict[str, Any]], presets: dict[str, Preset], *pairs: str) -> dict[str, Any]:
+    controls = {name: {**SCORES, "margin": margin} for name, margin in
+                (("recoloured", 0.2), ("constant", 2.0), ("nearest", 3.5))}  # fmt: skip
+    ground = {pair: {"frames": 30, "controls": controls} for pair in pairs}
+    return json.loads(json.dumps(made(runs, ground, presets, minutes=(1.0, 2.0), clips=0, quick=False)))
+
+
+@pytest.fixture
+def gan() -> Preset:
+    return entries(["lite"], ["name=gan"])[0].preset
+
+
+@pytest.fixture
+def three_seeds(gan: Preset) -> dict[str, Any]:
+    """The GAN's margins lie apart from lite's; its sharpness of 1.6 is further from the truth than lite's 0.7; it
+    follows better by the median of its seeds alone."""
+    runs = [run(PAIR, "gan-96", seed, {"margin": 1.0}, {"margin": m, "sharpness": 1.6, "yaw": y})
+            for seed, m, y in ((0, 3.2, 0.95), (1, 3.4, 0.5), (2, 2.9, 0.99))]  # fmt: skip
+    runs += [run(PAIR, "lite-96", seed, {"margin": 1.5}, {"margin": m, "sharpness": 0.7})
+             for seed, m in ((0, 2.1), (1, 2.5), (2, 2.3))]  # fmt: skip
+    return record(runs, {"lite-96": LITE, "gan-96": gan}, PAIR)
+
+
+class TestEntries:
+    def test_numbers_can_be_changed_at_any_depth(self) -> None:
+        changed, other = entries(["lite:96", "original"], ["optimisation.learning_rate=2e-3", "batch=4"])
+        assert (changed.preset.optimisation.learning_rate, changed.preset.batch) == (0.002, 4)
+        assert changed.preset.generator == LITE.generator
+        assert changed.label == "lite-96 optimisation.learning_rate=0.002 batch=4"
+        assert other.preset.batch == 4
+
+    def test_lists_and_whole_parts_can_be_given_as_json(self) -> None:
+        schedule = '[{"term": "agreement", "shares": [0.5], "factors": [0.0], "linear": false}]'
+        (changed,) = entries(["lite"], [f"objective.schedules={schedule}", "generator.residual=[2, 1]"])
+        assert changed.preset.objective.schedules[0].shares == (0.5,)
+        assert changed.preset.generator.residual == (2, 1)
+
+    def test_another_preset_never_has_the_same_files(self) -> None:
+        keys = {entry.key for change in ([], ["batch=4"], ["batch=5"]) for entry in entries(["lite"], change)}
+        assert len(keys) == 3
+        assert all("/" not in key and " " not in key for key in keys)
+
+    def test_variants_come_from_a_file(self, tmp_path: Path) -> None:
+        path = tmp_path / "variants.json"
+        path.write_text('{"wide": {"base": "lite:96", "set": {"generator.dense": 384}}, "as it is": {"base": "lite"}}')
+        wide, same = entries([], variants=path)
+        assert (wide.label, wide.preset.generator.dense, same.preset) == ("wide", 384, LITE)
+        path.write_text('["lite"]')
+        with pytest.raises(InputError, match=r"variants.json is not like"):
+            entries([], variants=path)
+
+    @pytest.mark.parametrize(
+        ("presets", "changes", "said"),
+        [
+            (["lite:big"], [], "a size in pixels goes behind the colon"),
+            (["lite:77"], [], "'lite' is not made for 77 px"),
+            (["lite"], ["batch"], "write it as field=value"),
+            (["lite"], ["objective.charm=2"], "--set objective.charm: a preset has no such field"),
+            (["lite"], ["batch.size=2"], "--set batch.size: a preset has no such field"),
+            (["lite"], ["batch=many"], "--set batch: Preset.batch is 'many', not a int"),
+            (["lite"], ["generator.dense=0"], "--set generator.dense: .*channels"),
+            (["lite", "lite:96"], [], "each preset takes part once"),
+            ([], [], "each preset takes part once"),
+        ],
+    )
+    def test_what_makes_no_sense_is_refused(self, presets: list[str], changes: list[str], said: str) -> None:
+        with pytest.raises(UsageError, match=said):
+            entries(presets, changes)
+
+
+class TestClock:
+    def clock(self, save_every: int, *points: tuple[int, float]) -> Clock:
+        return Clock(save_every, [(done, seconds, 2 * seconds) for done, seconds in points])
+
+    def test_the_start_counts_as_the_iterations_after_it(self) -> None:
+        clock = self.clock(0, (10, 100.0), (20, 105.0), (30, 110.0))
+        assert clock.seconds(30) == pytest.approx((15.0, 30.0))
+        assert clock.seconds(25) == pytest.approx((12.5, 25.0))
+
+    def test_what_a_checkpoint_takes_is_not_training(self) -> None:
+        clock = self.clock(20, (10, 50.0), (20, 55.0), (30, 99.0), (40, 106.0))
+        assert clock.seconds(20)[0] == pytest.approx(10.0)
+        assert clock.seconds(30)[0] == pytest.approx(15.0), "the checkpoint of iteration 20 was written before 30"
+        assert clock.seconds(40)[0] == pytest.approx(22.0), "that of 40 was not written yet"
+
+    def test_phases_that_cost_more_are_counted_as_they_are(self) -> None:
+        clock = self.clock(0, (10, 10.0), (20, 20.0), (30, 50.0))
+        assert clock.seconds(30)[0] == pytest.approx(50.0)
+
+    def test_one_report_says_nothing(self) -> None:
+        clock = Clock()
+        clock(10)
+        clock(10, "again")
+        with pytest.raises(ValueError, match="1 reports"):
+            clock.seconds(10)
+
+
+def test_the_moments_shown_tell_apart() -> None:
+    motion = Motion.performance(0, 225, 25)
+    moments = telling(motion, 120)
+    assert len(moments) >= 4
+    assert max(moments) < 120
+    assert max(motion.blink[moments]) > 0.9
+    assert max(motion.mouth[moments]) > 0.08
+    assert min(motion.yaw[moments]) < 0 < max(motion.yaw[moments])
+
+
+def test_seconds_between_marks_divide_all_of_them() -> None:
+    assert [jobs._unit(marks) for marks in ((60.0, 120.0, 240.0), (30.0, 60.0, 180.0), (7.5, 12.5))] == [60, 30, 2.5]
+
+
+class TestStudy:
+    def study(self, folder: Path, **other: Any) -> Study:
+        return Study(folder, tuple(entries(["lite", "original"])), pairs=(PAIR,), minutes=(1.0, 2.0), **other)
+
+    @pytest.fixture
+    def begun(self, monkeypatch: pytest.MonkeyPatch) -> list[jobs.Job]:
+        """Jobs that would have been processes: their results are made up; original is four times slower."""
+        seen: list[jobs.Job] = []
+
+        def work(job: jobs.Job) -> None:
+            seen.append(job)
+            job.output.parent.mkdir(parents=True, exist_ok=True)
+            slow = job.preset == ORIGINAL
+            content = {
+                "ground": record([], {}, PAIR)["pairs"][0]["controls"],
+                "speed": {"rate": 1.0 if slow else 4.0},
+                "run": {k: v for k, v in run(PAIR, "", 0, {}, {"margin": 2.0 + job.seed}).items()
+                        if k in ("commit", "rate", "marks")},
+            }[job.kind]  # fmt: skip
+            plain = {"frames": 120, "moments": [1], "controls": content} if job.kind == "ground" else content
+            job.output.write_text(json.dumps(plain))
+            for picture in (job.output.with_suffix(".png"), *(job.ground / name for name in ("a.png", "truth.png"))):
+                cv2.imwrite(str(picture), np.full((208, 208, 3), 40 * job.seed, np.uint8))
+
+        monkeypatch.setattr(study, "_in_a_process", work)
+        return seen
+
+    def test_what_is_there_is_not_done_again(self, tmp_path: Path, begun: list[jobs.Job]) -> None:
+        asked = self.study(tmp_path, seeds=(0, 1))
+        summary = bench_quality(asked, tmp_path / "record.json", tmp_path / "pictures", quiet=True)
+        assert [job.kind for job in begun] == ["ground", "speed", "speed", *["run"] * 4]
+        assert summary.runs == 4
+        assert summary.last["lite-96"]["margin"] == 2.5
+        begun.clear()
+        bench_quality(asked, quiet=True)
+        assert begun == []
+        (tmp_path / "runs").rename(tmp_path / "kept")
+        shutil.copytree(tmp_path / "kept", tmp_path / "runs")
+        next((tmp_path / "runs").rglob("1.json")).unlink()
+        bench_quality(self.study(tmp_path, seeds=(0, 1, 2)), quiet=True)
+        assert [(job.kind, job.seed) for job in begun] == [("run", 1), ("run", 2), ("run", 2)]
+
+    def test_other_marks_frames_or_presets_are_other_runs(self, tmp_path: Path, begun: list[jobs.Job]) -> None:
+        bench_quality(self.study(tmp_path, seeds=(0,)), quiet=True)
+        begun.clear()
+        bench_quality(self.study(tmp_path, seeds=(0,), quick=True), quiet=True)
+        assert [job.kind for job in begun] == ["ground", "speed", "speed", "run", "run"]
+        begun.clear()
+        changed = Study(tmp_path, tuple(entries(["lite"], ["batch=4"])), (PAIR,), (0,), (1.0, 2.0))
+        bench_quality(changed, quiet=True)
+        assert [job.kind for job in begun] == ["speed", "run"]
+
+    def test_each_run_has_a_core_and_the_iterations_of_its_budget(self, tmp_path: Path, begun: list[jobs.Job]) -> None:
+        bench_quality(self.study(tmp_path, seeds=(0,)), quiet=True)
+        runs = [job for job in begun if job.kind == "run"]
+        assert {job.preset.name: job.rate for job in runs if job.preset} == {"lite": 4.0, "original": 1.0}
+        assert all(job.core is not None and job.marks == (60.0, 120.0) for job in runs)
+
+    def test_the_record_fits_the_schema_and_the_sheet_shows_all(self, tmp_path: Path, begun: list[jobs.Job]) -> None:
+        bench_quality(self.study(tmp_path, seeds=(0, 1, 2)), tmp_path / "record.json", tmp_path, quiet=True)
+        content = json.loads((tmp_path / "record.json").read_text(encoding="utf-8"))
+        assert list(problems(content, SCHEMA)) == []
+        assert len(content["runs"]) == 6
+        picture = cv2.imread(str(tmp_path / f"{PAIR}.jpg"))
+        assert picture.shape == (208 + 22, 4 * 208, 3)
+        assert picture[120, 300].tolist() == pytest.approx([40] * 3, abs=3), "the middle seed of three is 1"
+
+    def test_a_job_that_failed_is_named_after_the_others_are_done(
+        self, tmp_path: Path, begun: list[jobs.Job], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        work = study._in_a_process
+        monkeypatch.setattr(study, "_in_a_process", lambda job: "it broke" if job.seed == 1 else work(job))
+        with pytest.raises(FastswapError, match="it broke; it broke"):
+            bench_quality(self.study(tmp_path, seeds=(0, 1, 2)), quiet=True)
+        assert sorted(job.seed for job in begun if job.kind == "run") == [0, 0, 2, 2]
+
+    def test_a_job_survives_its_file(self, tmp_path: Path) -> None:
+        job = jobs.Job("run", PAIR, tmp_path, tmp_path / "0.json", 1, False, 0, 9, LITE, 2, (60.0,), 3.5)
+        assert jobs.Job.from_json(json.loads(json.dumps(job.to_json()))) == job
+
+    def test_a_process_that_dies_leaves_a_line(self, tmp_path: Path) -> None:
+        job = jobs.Job("run", PAIR, tmp_path, tmp_path / "0.json", None, True, 0, 9, LITE, 0, (60.0,), 3.5)
+        said = study._in_a_process(job)
+        assert said is not None
+        assert "is not ready: run the study again" in said
+        assert not job.output.exists()
+
+    @pytest.mark.parametrize(
+        ("other", "said"),
+        [
+            ({"pairs": ("twins",)}, "no pair is called"),
+            ({"pairs": ()}, "at least one"),
+            ({"seeds": (0, 0)}, "each seed once"),
+            ({"minutes": (0.0,)}, "above 0"),
+            ({"jobs": 0}, "above 0"),
+        ],
+    )
+    def test_what_makes_no_sense_is_refused(self, tmp_path: Path, other: dict[str, Any], said: str) -> None:
+        with pytest.raises(UsageError, match=said):
+            Study(tmp_path, tuple(entries(["lite"])), **other)
+
+
+class TestVerdicts:
+    def test_a_curve_is_the_median_and_the_range(self, three_seeds: dict[str, Any]) -> None:
+        first, last = verdict.curve(three_seeds, PAIR, "gan-96", "margin")
+        assert (first.mark, first.seconds, first.low, first.high) == (60.0, 61.0, 1.0, 1.0)
+        assert (last.middle, last.low, last.high, last.seeds) == (3.2, 2.9, 3.4, 3)
+        (_, over) = verdict.curve(three_seeds, PAIR, "gan-96", "over_constant")
+        assert over.middle == pytest.approx(1.2)
+
+    def test_who_wins_in_what_and_whether_all_seeds_agree(self, three_seeds: dict[str, Any]) -> None:
+        found = {each.metric: (each.wins, each.apart) for each in verdict.verdicts(three_seeds)}
+        assert found == {
+            "margin": (True, True),
+            "following": (True, False),
+            "sharpness": (False, True),
+            "over_constant": (True, False),
+        }
+
+    def test_noise_is_not_sharper_than_the_truth(self) -> None:
+        assert verdict.goodness("sharpness", 1.0) > verdict.goodness("sharpness", 0.7)
+        assert verdict.goodness("sharpness", 0.7) > verdict.goodness("sharpness", 1.6)
+
+    def test_an_expression_that_could_not_be_measured_was_not_followed(self) -> None:
+        scores = {**SCORES, "eyes": None, "yaw": 1.0, "pitch": 1.0, "mouth": 1.0}
+        assert verdict.value("following", scores, {}) == 0.75
+
+    def test_without_ours_there_is_no_verdict(self) -> None:
+        made_up = record([run(PAIR, "lite-96", 0, {})], {"lite-96": LITE}, PAIR)
+        assert list(verdict.verdicts(made_up)) == []
+        assert verdict.last_scores(made_up)["lite-96"]["margin"] == 3.0
+
+    def test_a_changed_gan_is_not_ours(self, gan: Preset) -> None:
+        made_up = record([], {"gan-96 batch=4": gan}, PAIR)
+        assert verdict.ours(made_up) is None
+
+    def test_the_middle_seed_is_shown(self) -> None:
+        assert sheet.middle_seed({0: 3.2, 1: 3.4, 2: 2.9}) == 0
+        assert sheet.middle_seed({4: 1.0}) == 4
+
+
+class TestPage:
+    @pytest.fixture
+    def root(self, tmp_path: Path) -> Path:
+        (tmp_path / "docs").mkdir()
+        (tmp_path / "bench" / "results").mkdir(parents=True)
+        shutil.copy(ROOT / page.TEMPLATE, tmp_path / page.TEMPLATE)
+        return tmp_path
+
+    def test_a_page_says_what_the_record_does(self, root: Path, three_seeds: dict[str, Any]) -> None:
+        (root / page.RESULTS / "quality-test.json").write_text(json.dumps(three_seeds))
+        assert page.write_page(root) == 1
+        text = (root / page.PAGE).read_text(encoding="utf-8")
+        assert "<!--" not in text
+        assert "margin **yes** (3.2 to 2.3); following yes (0.662 to 0.65); sharpness **no** (1.6 to 0.7)" in text
+        assert "3 of 4 questions are answered with yes." in text
+        assert "| constant | 2.00 | 0.000 |" in text
+        assert "Eileen Collins, NASA, public domain; Grace Hopper" in text
+        assert f"(quality/quality-test-{PAIR}.svg)" in text
+        first = (root / page.IMAGES / f"quality-test-{PAIR}.svg").read_bytes()
+        page.write_page(root)
+        assert (root / page.IMAGES / f"quality-test-{PAIR}.svg").read_bytes() == first
+
+    def test_a_rehearsal_says_so(self, root: Path, three_seeds: dict[str, Any]) -> None:
+        (root / page.RESULTS / "quality-test.json").write_text(json.dumps({**three_seeds, "quick": True}))
+        assert "A rehearsal: no figures to keep" in page.text(root)
+
+    def test_without_a_record_the_page_says_so(self, root: Path) -> None:
+        assert "No study has been recorded yet." in page.text(root)
+
+    def test_the_page_is_up_to_date(self) -> None:
+        assert (ROOT / page.PAGE).read_text(encoding="utf-8") == page.text(ROOT), "run `fastswap bench docs`"
+        for stem, made_up in page.records(ROOT).items():
+            assert list(problems(made_up, SCHEMA)) == []
+            assert not made_up["quick"], "a rehearsal is no result"
+            for pair in verdict.pairs(made_up):
+                assert (ROOT / page.IMAGES / f"{stem}-{pair}.svg").exists(), "run `fastswap bench docs`"
+                assert (ROOT / page.IMAGES / f"{pair}.jpg").exists(), "run the study with --pictures docs/quality"
+
+    def test_pictures_stay_small(self) -> None:
+        folder = ROOT / page.IMAGES
+        assert sum(path.stat().st_size for path in folder.glob("*")) < 1.5e6 if folder.exists() else True
+
+    def test_all_pages_are_made_together(self, root: Path, three_seeds: dict[str, Any]) -> None:
+        (root / page.RESULTS / "quality-test.json").write_text(json.dumps(three_seeds))
+        shutil.copy(ROOT / "docs" / "kernels.in.md", root / "docs" / "kernels.in.md")
+        summary = docs.write_docs(root)
+        assert (summary.plots, summary.records) == (1, 1)
+        assert all(path.exists() for path in summary.pages)
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        (("runs", 0, "marks", 0, "scores", "margin"), "high"),
+        (("runs", 0, "marks", 0, "cpu_seconds"), 0),
+        (("runs", 0, "seed"), -1),
+        (("pairs", 0, "controls"), {}),
+        (("machine", "gpu"), 3),
+        (("quick",), 1),
+    ],
+)
+def test_the_schema_refuses(three_seeds: dict[str, Any], where: tuple[Any, ...], value: Any) -> None:
+    assert list(problems(three_seeds, SCHEMA)) == []
+    spoilt = copy.deepcopy(three_seeds)
+    place: Any = spoilt
+    for key in where[:-1]:
+        place = place[key]
+    place[where[-1]] = value
+    assert list(problems(spoilt, SCHEMA))
