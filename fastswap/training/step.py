@@ -5,7 +5,7 @@ the device, so that it can be captured (`engine.py`)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import TypeVar
 
 import torch
@@ -62,6 +62,7 @@ class Step:
             self.discriminators = self._discriminators()
         for name, parameter in self.generator.named_parameters():
             parameter.requires_grad_(not name.startswith(tuple(frozen)))
+        self.reconstruct: Callable[[Tensor], Reconstruction] = self.generator.reconstruct
         self.average = self._average()
         self.controls = Controls(CONTROLS, device)
         self.faults = torch.zeros((), device=device)
@@ -129,7 +130,7 @@ class Step:
 
     def _reconstruct(self, examples: Examples) -> Reconstruction:
         with self.precision.autocast():
-            return self.generator.reconstruct(examples.warped.contiguous(memory_format=torch.channels_last))
+            return self.reconstruct(examples.warped.contiguous(memory_format=torch.channels_last))
 
     def _oppose(self, pieces: list[Examples], outputs: list[Reconstruction], terms: Set[str]) -> dict[str, Tensor]:
         """One step of the discriminators. With a penalty on their gradients they run in float32."""
