@@ -122,6 +122,8 @@ class FaceCache:
         """The file of `key`, open at its first face, where it is there and whole."""
         path = self._path(key)
         try:
+            if not path.is_file():  # a pipe of that name would keep us waiting
+                return None
             file = path.open("rb")
         except OSError:
             return None
