@@ -143,5 +143,6 @@ class Train(Verb):
             load_weights=self.load_weights,
             load_parts=self.load_parts,
             freeze=self.freeze,
+            loader=self.loader,
             device=self.device,
         )

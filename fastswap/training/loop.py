@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from contextlib import closing
 
 import torch
 from torch import Tensor
@@ -15,9 +16,11 @@ from fastswap.models import ModelConfig, newest_checkpoint, write_config
 from fastswap.ops import Jitter
 from fastswap.progress import Report, silent
 from fastswap.training.checkpoint import restore, save
+from fastswap.training.dali import DaliFeed, Disk, has_dali
 from fastswap.training.facecache import FaceCache, default_cache
 from fastswap.training.feed import Feed
 from fastswap.training.pairing import performance, yaw
+from fastswap.training.placement import MAPPED
 from fastswap.training.plan import Plan
 from fastswap.training.prepare import prepare
 from fastswap.training.report import Metrics, Preview
@@ -49,7 +52,9 @@ def train(settings: TrainSettings, report: Report = silent) -> TrainSummary:
             leftover.unlink(missing_ok=True)
         config, sides = prepare(settings)
         try:
-            return _Run(settings, config, sides, device)(report, stop)
+            run = _Run(settings, config, sides, device)
+            with closing(run.feed):
+                return run(report, stop)
         except torch.OutOfMemoryError as error:
             raise TrainingError(
                 f"the memory of {device} is too small for a batch of {config.batch}: give a smaller --batch"
@@ -165,17 +170,9 @@ def _due(iteration: int, every: int) -> bool:
 
 
 def _feed(settings: TrainSettings, config: ModelConfig, sides: list[Side], device: torch.device) -> Feed:
-    preset, cache = config.preset, FaceCache(settings.cache or default_cache(), required=settings.cache is not None)
-    store = Store.open(
-        sides,
-        preset.objective,
-        stored_size(sides, preset.size_out, config.coverage),
-        device,
-        place=settings.store,
-        cache=cache if settings.keep_faces else None,
-    )
+    preset = config.preset
     sampler = Sampler(
-        store.counts,
+        [len(side.rows) for side in sides],
         config.batch,
         config.seed,
         performances=[performance(side.faces, side.rows) for side in sides],
@@ -185,4 +182,19 @@ def _feed(settings: TrainSettings, config: ModelConfig, sides: list[Side], devic
     jitter = Jitter().without(
         warp=not settings.warp, flip=not settings.flip, colour=not (settings.colour and preset.colour)
     )
+    size = stored_size(sides, preset.size_out, config.coverage)
+    if settings.loader == "dali":
+        disk = Disk(sides, preset.objective, size, sampler, device)
+        return DaliFeed(disk, sampler, preset, coverage=config.coverage, jitter=jitter)
+    cache = FaceCache(settings.cache or default_cache(), required=settings.cache is not None)
+    store = Store.open(
+        sides,
+        preset.objective,
+        size,
+        device,
+        place=settings.store,
+        cache=cache if settings.keep_faces else None,
+    )
+    if store.place == MAPPED and settings.loader == "auto" and has_dali():
+        _LOG.info("--loader dali decodes faces as they are shown, and keeps none on disk beside their pictures")
     return Feed(store, sampler, preset, coverage=config.coverage, jitter=jitter)

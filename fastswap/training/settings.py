@@ -10,6 +10,8 @@ from fastswap.errors import UsageError
 from fastswap.training.placement import PLACES
 from fastswap.training.sampler import SAMPLINGS
 
+LOADERS = ("auto", "resident", "dali")
+
 
 @dataclass(frozen=True)
 class TrainSettings:
@@ -20,7 +22,8 @@ class TrainSettings:
     preview_every count iterations, 0 for only at the end; keep: how many checkpoints; person_a, person_b: whom to
     train (None: the most frequent); warp, flip, colour: which augmentations. sampling: uniform | yaw; store: auto |
     device | pinned | mapped, where the decoded faces are; cache: the folder that keeps them for the next start (None:
-    in the user's cache folder); keep_faces: whether any does."""
+    in the user's cache folder); keep_faces: whether any does. loader: auto | resident | dali, which keeps no
+    decoded faces."""
 
     faces_a: Path
     faces_b: Path
@@ -49,6 +52,7 @@ class TrainSettings:
     load_weights: Path | None = None
     load_parts: tuple[str, ...] = ()
     freeze: tuple[str, ...] = ()
+    loader: str = "auto"
 
     def check(self) -> None:
         """Raises UsageError for values that make no sense."""
@@ -63,6 +67,9 @@ class TrainSettings:
             raise UsageError("save-every, preview-every and seed are not negative")
         self._one_of("sampling", self.sampling, SAMPLINGS)
         self._one_of("store", self.store, PLACES)
+        self._one_of("loader", self.loader, LOADERS)
+        if self.loader == "dali" and (self.store != "auto" or self.cache is not None):
+            raise UsageError("--store and --cache are for decoded faces, --loader dali keeps none: give one of them")
         if self.cache is not None and not self.keep_faces:
             raise UsageError("--cache and --no-cache exclude each other: give one of them")
         if self.load_parts and self.load_weights is None:
