@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import torch
 from safetensors import SafetensorError
 
 from fastswap.errors import DamagedFileError, TrainingError
-from fastswap.models import Checkpoint, write_checkpoint
+from fastswap.models import Checkpoint, newest_checkpoint, write_checkpoint
+from fastswap.training import parallel
 from fastswap.training.plan import Plan
 from fastswap.training.step import GENERATOR_STATE, Step
 
@@ -30,6 +32,18 @@ def save(model: Path, step: Step, iteration: int, plan: Plan, keep: int) -> Path
         raise TrainingError(
             f"the checkpoint of iteration {iteration} cannot be written to {model} ({error}): make room and run again"
         ) from error
+
+
+def resume(model: Path, step: Step) -> Checkpoint | None:
+    """Puts the newest checkpoint of the folder into the step and returns it; None where there is none. Rank 0 reads,
+    from a folder that only it has to see; the others get the same from it, and what a new model begins with too."""
+    checkpoint = newest_checkpoint(model) if parallel.writer() else None
+    if checkpoint:
+        restore(step, checkpoint)
+    told = parallel.broadcast(json.dumps([checkpoint.iteration, checkpoint.numbers] if checkpoint else None))
+    parallel.replicate(step.state().values())
+    content = json.loads(told)
+    return checkpoint or (Checkpoint(model, *content) if content else None)
 
 
 def restore(step: Step, checkpoint: Checkpoint) -> None:

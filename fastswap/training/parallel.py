@@ -63,7 +63,7 @@ def launched() -> int | None:
 @contextmanager
 def session(device: torch.device) -> Iterator[torch.device]:
     """While the block runs this process trains with the others that torchrun started; gives the device of this rank
-    (the LOCAL_RANK-th GPU for "cuda"). Ranks other than 0 log warnings only, and errors carry their number.
+    (the LOCAL_RANK-th GPU for "cuda"). Ranks other than 0 log errors only, and what they raise carries their number.
 
     Raises UsageError where the machine has fewer GPUs than processes, TrainingError where the others cannot be
     reached."""
@@ -77,7 +77,7 @@ def session(device: torch.device) -> Iterator[torch.device]:
     try:
         _join(device)
         if number:
-            _LOG.setLevel(max(level, logging.WARNING))
+            _LOG.setLevel(logging.ERROR)
         yield device
         barrier()  # gloo's threads of a rank that still receives do not survive the others' leaving
         dist.destroy_process_group()
@@ -216,10 +216,3 @@ def replicate(tensors: Iterable[Tensor]) -> None:
 def barrier() -> None:
     """Returns once all ranks are here. A decision rather than a collective of the GPUs: nothing is queued on them."""
     agree(False)
-
-
-def share(batch: int) -> int:
-    """What of a batch of `batch` faces a side is this rank's. Raises UsageError where it does not come out even."""
-    if batch % world():
-        raise UsageError(f"a batch of {batch} is not {world()} equal shares: give --batch a multiple of {world()}")
-    return batch // world()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import logging
 from pathlib import Path
 
 from fastswap.errors import InputError, UsageError
 from fastswap.faceset import FaceSet
 from fastswap.models import LITE, ModelConfig, Preset, SideConfig, find_preset, has_config, read_config
+from fastswap.models.strict_json import parse
+from fastswap.training import parallel
 from fastswap.training.settings import TrainSettings
 from fastswap.training.sides import Side, choose_side
 
@@ -15,11 +19,35 @@ _LOG = logging.getLogger(__name__)
 
 
 def prepare(settings: TrainSettings) -> tuple[ModelConfig, list[Side]]:
-    """The configuration to train with, and the face sets of both sides.
+    """The configuration to train with, and the face sets of both sides. With several ranks rank 0 decides, from a model
+    folder that only it has to see; the others find the same faces on their machine.
 
     Raises InputError or UsageError where the face sets do not go together, or do not go with the model in the folder:
     another network, another alignment, another coverage. Other faces, batch, seed or rate than before are said in the
     log."""
+    if not parallel.writer():
+        return _follow(settings, parse(ModelConfig, json.loads(parallel.broadcast(""))))
+    config, sides = _decide(settings)
+    parallel.broadcast(json.dumps(dataclasses.asdict(config)))
+    return config, sides
+
+
+def _follow(settings: TrainSettings, config: ModelConfig) -> tuple[ModelConfig, list[Side]]:
+    """The sides of rank 0's configuration. Raises InputError where the faces here are others."""
+    sides = []
+    for told, path in zip(config.sides, (settings.faces_a, settings.faces_b), strict=True):
+        side = choose_side(told.name, FaceSet.open(path), told.person)
+        here = _side_config(side)
+        if (here.sha256, here.count) != (told.sha256, told.count):
+            raise InputError(
+                f"{path} has {here.count} faces of {here.source}, rank 0 sees {told.count} of {told.source}: "
+                "copy the face set to every machine"
+            )
+        sides.append(side)
+    return config, sides
+
+
+def _decide(settings: TrainSettings) -> tuple[ModelConfig, list[Side]]:
     old = read_config(settings.model) if has_config(settings.model) else None
     asked = (("A", settings.faces_a, settings.person_a), ("B", settings.faces_b, settings.person_b))
     known = {side.name: side for side in old.sides} if old else {}

@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from fastswap.errors import UsageError
 from fastswap.training import parallel
 from fastswap.training.gradients import Gradients
 
@@ -63,10 +62,6 @@ def _decisions() -> Iterator[tuple[str, Tensor]]:
     yield "writer", torch.tensor(parallel.writer())
     text = parallel.broadcast(f"from {parallel.rank()} é") + parallel.broadcast("")
     yield "text", torch.tensor(list(text.encode()), dtype=torch.uint8)
-    try:
-        yield "share", torch.tensor([parallel.share(12), parallel.share(16)])
-    except UsageError:
-        yield "share", torch.tensor([parallel.share(12), -1])
 
 
 class Judge(nn.Module):

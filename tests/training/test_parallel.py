@@ -69,10 +69,6 @@ def test_rank_0_writes_and_its_text_and_weights_are_everybody_s(together: list[F
     assert (together[2]["replicated"] == 0).all()
 
 
-def test_a_batch_that_does_not_come_out_even_is_refused(together: list[Found]) -> None:
-    assert together[0]["share"].tolist() == [4, -1]
-
-
 def test_buckets_of_gradients_give_the_steps_of_one_process(alone: Found, together: list[Found]) -> None:
     names = [name for name in alone if name.startswith("whole.")]
     assert names
