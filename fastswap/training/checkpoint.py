@@ -35,13 +35,12 @@ def save(model: Path, step: Step, iteration: int, plan: Plan, keep: int) -> Path
 
 
 def resume(model: Path, step: Step) -> Checkpoint | None:
-    """Puts the newest checkpoint of the folder into the step and returns it; None where there is none. Rank 0 reads,
-    from a folder that only it has to see; the others get the same from it, and what a new model begins with too."""
+    """Puts the newest checkpoint of the folder into rank 0's step, and tells all ranks which it is; None where there is
+    none. Only rank 0 has to see the folder: `parallel.replicate` is how the others get what it read."""
     checkpoint = newest_checkpoint(model) if parallel.writer() else None
     if checkpoint:
         restore(step, checkpoint)
     told = parallel.broadcast(json.dumps([checkpoint.iteration, checkpoint.numbers] if checkpoint else None))
-    parallel.replicate(step.state().values())
     content = json.loads(told)
     return checkpoint or (Checkpoint(model, *content) if content else None)
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import logging
 import math
 import time
-from contextlib import closing
+from contextlib import closing, nullcontext
+from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from fastswap.device import resolve_device
 from fastswap.errors import TrainingError
-from fastswap.models import ModelConfig, newest_checkpoint, write_config
+from fastswap.models import ModelConfig, keep_snapshot, write_config
 from fastswap.ops import Jitter
 from fastswap.progress import Report, silent
-from fastswap.training.checkpoint import restore, save
+from fastswap.training import parallel
+from fastswap.training.checkpoint import resume, save
 from fastswap.training.dali import DaliFeed, Disk, has_dali
 from fastswap.training.facecache import FaceCache, default_cache
 from fastswap.training.feed import Feed
@@ -31,6 +34,7 @@ from fastswap.training.sides import Side, stored_size
 from fastswap.training.signals import Stop, locked, stop_on_signals
 from fastswap.training.step import Step
 from fastswap.training.store import Store
+from fastswap.training.timelapse import open_timelapse
 from fastswap.training.weights import frozen_prefixes, load_weights, side_names
 
 _LOOK_EVERY = 10
@@ -43,18 +47,19 @@ def train(settings: TrainSettings, report: Report = silent) -> TrainSummary:
     signal asks to stop; what was trained is then in a checkpoint. `report` is told the iteration.
 
     Raises UsageError for settings that make no sense, InputError for face sets or a model that cannot be used,
-    DamagedFileError for a model folder of which nothing is whole, TrainingError where the losses stop being numbers
-    or the device's memory is too small."""
+    DamagedFileError for a model folder of which nothing is whole, TrainingError where the losses stop being numbers,
+    the device's memory is too small or another rank is gone."""
     settings.check()
-    device = torch.device(resolve_device(settings.device))
-    with locked(settings.model), stop_on_signals() as stop:
-        for leftover in settings.model.rglob(".*.partial*"):  # of a run that was killed while it wrote
-            leftover.unlink(missing_ok=True)
+    with (
+        parallel.session(torch.device(resolve_device(settings.device))) as device,
+        locked(settings.model) if parallel.writer() else nullcontext(),
+        stop_on_signals() as stop,
+    ):
         config, sides = prepare(settings)
         try:
             run = _Run(settings, config, sides, device)
             with closing(run.feed):
-                return run(report, stop)
+                return run(report if parallel.writer() else silent, stop)
         except torch.OutOfMemoryError as error:
             raise TrainingError(
                 f"the memory of {device} is too small for a batch of {config.batch}: give a smaller --batch"
@@ -68,51 +73,74 @@ class _Run:
         self.settings, self.config = settings, config
         frozen = frozen_prefixes(settings.freeze, side_names(config))
         self.step = Step(config.preset, len(sides), config.seed, device, rate=config.learning_rate, frozen=frozen)
-        checkpoint = newest_checkpoint(settings.model)
+        checkpoint = resume(settings.model, self.step)
         self.start = self.iteration = self.saved = self.shown = checkpoint.iteration if checkpoint else 0
         self.checkpoint = checkpoint.path if checkpoint else None
         if checkpoint:
-            restore(self.step, checkpoint)
             _LOG.info("going on from iteration %d of %s", self.start, settings.model)
-        elif settings.load_weights:
+        elif settings.load_weights and parallel.writer():
             load_weights(self.step, config, settings.load_weights, settings.load_parts)
+        parallel.replicate(self.step.state().values())
         self.plan = Plan.resume(checkpoint, settings.iterations, settings.minutes, config.preset.iterations)
         self.earlier = self.plan.elapsed
-        self.feed = _feed(settings, config, sides, device)
+        self.feed = open_feed(settings, config, sides, device)
         self.preview = Preview(self.feed, [side.name for side in config.sides], settings.model / "previews")
+        self.timelapse = open_timelapse(settings, config, device) if settings.timelapse else None
         self.pending: dict[str, Tensor] = {}
         self.losses: dict[str, float] = {}
-        write_config(settings.model, config)
+        if parallel.writer():
+            _tidy(settings.model)
+            write_config(settings.model, config)
 
     def __call__(self, report: Report, stop: Stop) -> TrainSummary:
+        """Raises TrainingError; with several ranks RankLostError where another is gone."""
+        try:
+            return self._train(report, stop)
+        except parallel.RankLostError as error:
+            raise parallel.RankLostError(f"{error}: start again, it goes on from iteration {self.saved}") from error
+
+    def _train(self, report: Report, stop: Stop) -> TrainSummary:
         if self.plan.finished(self.iteration):
             _LOG.info("already at iteration %d: ask for more iterations or minutes to go on", self.iteration)
-        with Metrics(self.settings.model / "logs", self.start) as metrics:
+        with Metrics(self.settings.model / "logs", self.start) if parallel.writer() else nullcontext() as metrics:
+            self.preview.board = metrics
             mark = time.perf_counter()
-            while not self.plan.finished(self.iteration) and not stop:
+            while self._goes_on(stop):
                 self._iterate(metrics, report)
                 began, mark = mark, time.perf_counter()  # with the checkpoint and preview of the iteration before
                 self.plan = self.plan.advance(mark - began)
-                if _due(self.iteration, self.settings.save_every):
+                if _due(self.iteration, self.settings.save_every) or _due(self.iteration, self.settings.snapshot_every):
                     self._save()
                 if _due(self.iteration, self.settings.preview_every):
                     self._show()
             self._look(metrics, report)
-        if self.saved < self.iteration:
-            self._save()
-        if self.shown < self.iteration:
-            self._show()
+            if self.saved < self.iteration:
+                self._save()
+            if self.shown < self.iteration:
+                self._show()
         return self._summary(interrupted=not self.plan.finished(self.iteration))
 
+    def _goes_on(self, stop: Stop) -> bool:
+        """The same answer on all ranks: a signal to any of them counts, and rank 0's clock."""
+        asked, elapsed = parallel.agree(bool(stop), self.plan.elapsed)
+        self.plan = replace(self.plan, elapsed=elapsed)
+        return not asked and not self.plan.finished(self.iteration)
+
     def _save(self) -> None:
-        self.checkpoint = save(self.settings.model, self.step, self.iteration, self.plan, self.settings.keep)
+        if parallel.writer():
+            self.checkpoint = save(self.settings.model, self.step, self.iteration, self.plan, self.settings.keep)
+            if _due(self.iteration, self.settings.snapshot_every):
+                keep_snapshot(self.settings.model, self.iteration)
         self.saved = self.iteration
 
     def _show(self) -> None:
-        self.preview.write(self.step, self.iteration)
+        if parallel.writer():
+            self.preview.write(self.step, self.iteration)
+            if self.timelapse:
+                self.timelapse.write(self.step, self.iteration)
         self.shown = self.iteration
 
-    def _iterate(self, metrics: Metrics, report: Report) -> None:
+    def _iterate(self, metrics: Metrics | None, report: Report) -> None:
         moment = self.plan.moment(self.iteration)
         examples = self.feed(self.iteration, jitter_strength(self.config.preset.optimisation, moment))
         self.pending = self.step(examples, moment)
@@ -120,7 +148,7 @@ class _Run:
         if _due(self.iteration, _LOOK_EVERY):
             self._look(metrics, report)
 
-    def _look(self, metrics: Metrics, report: Report) -> None:
+    def _look(self, metrics: Metrics | None, report: Report) -> None:
         """Reads the last losses off the device, checks and reports them."""
         if not self.pending:
             return
@@ -133,7 +161,8 @@ class _Run:
                 "train on with a lower learning rate"
             )
         epoch, rate = self.feed.epoch(self.iteration), self._rate()
-        metrics.write(self.iteration, {**self.losses, "epoch": epoch, "egs_per_s": rate})
+        if metrics:
+            metrics.write(self.iteration, {**self.losses, "epoch": epoch, "egs_per_s": rate})
         report(self.iteration, f"loss {self.losses['loss']:.4f}, epoch {epoch:.1f}, {rate:.0f} EGs/s{self._left()}")
 
     def _rate(self) -> float:
@@ -165,11 +194,17 @@ class _Run:
         )
 
 
+def _tidy(model: Path) -> None:
+    """Deletes what a run that was killed while it wrote has left."""
+    for leftover in model.rglob(".*.partial*"):
+        leftover.unlink(missing_ok=True)
+
+
 def _due(iteration: int, every: int) -> bool:
     return every > 0 and iteration % every == 0
 
 
-def _feed(settings: TrainSettings, config: ModelConfig, sides: list[Side], device: torch.device) -> Feed:
+def open_feed(settings: TrainSettings, config: ModelConfig, sides: list[Side], device: torch.device) -> Feed:
     preset = config.preset
     sampler = Sampler(
         [len(side.rows) for side in sides],
@@ -178,6 +213,8 @@ def _feed(settings: TrainSettings, config: ModelConfig, sides: list[Side], devic
         performances=[performance(side.faces, side.rows) for side in sides],
         yaw=[yaw(side.faces, side.rows) for side in sides] if settings.sampling == "yaw" else (),
         mixup=preset.objective.mixup if preset.objective.adversary == "lsgan" else 0.0,
+        rank=parallel.rank(),
+        world=parallel.world(),
     )
     jitter = Jitter().without(
         warp=not settings.warp, flip=not settings.flip, colour=not (settings.colour and preset.colour)
