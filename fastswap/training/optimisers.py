@@ -82,8 +82,12 @@ class Optimiser:
         self._drop(before)
         if self.scale is not None:
             self.scale.update(missed)
-        self.inner.zero_grad(set_to_none=True)
+        self.clear()
         return norm, missed
+
+    def clear(self) -> None:
+        """Forgets the gradients."""
+        self.inner.zero_grad(set_to_none=True)
 
     def _cut(self, gradients: list[Tensor], norm: Tensor) -> None:
         """Divides by the scale and by what the norm has too much, in one pass."""

@@ -1,0 +1,93 @@
+"""The largest batch that fits, with memories that are made up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from synthetic import TINY
+
+from fastswap.errors import TrainingError
+from fastswap.models import DiscriminatorSpec
+from fastswap.training import batch
+from fastswap.training.batch import advice, available, find_batch, largest
+from fastswap.training.step import Step
+
+CPU = torch.device("cpu")
+
+
+def _made() -> Step:
+    judged = replace(
+        TINY,
+        discriminator=DiscriminatorSpec(size=32, channels=(8,)),
+        objective=replace(TINY.objective, adversary="relativistic", adversarial=0.1, r1=1.0),
+    )
+    return Step(judged, 2, 0, CPU)
+
+
+@pytest.mark.parametrize(("limit", "multiple"), [(1, 1), (2, 1), (7, 1), (37, 1), (100, 8), (700, 6), (5000, 1)])
+def test_the_largest_is_found_to_an_eighth_with_few_trials(limit: int, multiple: int) -> None:
+    tried: list[int] = []
+
+    def fits(count: int) -> bool:
+        tried.append(count)
+        return count <= limit
+
+    found = largest(fits, multiple)
+    reachable = min(limit, batch.MOST) // multiple * multiple
+    assert found % multiple == 0
+    assert reachable - max(multiple, reachable // 8) <= found <= reachable
+    assert len(tried) <= 16
+    assert all(count % multiple == 0 for count in tried)
+
+
+def test_nothing_fits() -> None:
+    assert largest(lambda count: False) == 0
+
+
+def test_on_a_cpu_twice_the_free_memory_is_about_twice_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for free in (200e6, 400e6, 800e6):
+        monkeypatch.setattr(batch, "available", lambda free=free: free)
+        found.append(find_batch(_made))
+    assert found[0] >= 8
+    assert all(1.7 < more / less < 2.4 for less, more in zip(found[:-1], found[1:], strict=True))
+    monkeypatch.setattr(batch, "available", lambda: 400e6)
+    assert found[0] * 0.8 <= find_batch(_made, reserve=180_000_000) <= found[0] * 1.3
+    assert find_batch(_made, multiple=5) % 5 == 0
+    assert find_batch(_made, most=9) == 9
+
+
+def test_memory_that_is_too_small_for_any_batch_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "available", lambda: 1e5)
+    with pytest.raises(TrainingError, match="too small for the smallest batch"):
+        find_batch(_made)
+
+
+def test_this_machine_has_memory() -> None:
+    assert 1e8 < available() < 1e14
+
+
+@pytest.mark.parametrize(
+    ("wanted", "fitting", "said"),
+    [(64, 24, "--batch 24, or --accumulate 4 to keep"), (7, 3, "--batch 3, or --accumulate 7"), (4, 0, "--batch 0")],
+)
+def test_what_to_do_is_said(wanted: int, fitting: int, said: str) -> None:
+    assert said in advice(wanted, fitting)
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_what_is_found_fits_and_twice_of_it_does_not(cuda: str) -> None:
+    device = torch.device(cuda)
+    reserve = int(0.9 * torch.cuda.mem_get_info(device)[1]) - 600_000_000
+
+    def make() -> Step:
+        return Step(_made().preset, 2, 0, device)
+
+    found = find_batch(make, most=1 << 16, reserve=reserve)
+    fits: Callable[[int], bool] = batch._gpu_fits(make())
+    with batch._limited(device, reserve):
+        assert fits(found)
+        assert not fits(2 * found)
