@@ -168,6 +168,7 @@ def test_variation_and_difference_of_masks() -> None:
     alpha, mask = torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4)
     alpha[..., 2:] = 1
     assert losses.mask_variation(alpha).item() == pytest.approx(4 / 12), "one of three steps in each row, none down"
+    assert losses.mask_variation(alpha.mT).item() == pytest.approx(4 / 12)
     assert losses.mask_l1(alpha, mask).item() == 0.5
 
 
