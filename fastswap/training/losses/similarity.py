@@ -34,8 +34,9 @@ _LEAST_CONTRAST = 0.01
 
 def windows(size: int) -> tuple[int, ...]:
     """The sides of the windows that `dssim` is taken with for pictures of `size` pixels: 11, and from 256 px on two,
-    1/11.6 and 1/23.2 of the picture, as the nearest odd numbers (256: 23 and 11; 512: 45 and 23), as DeepFaceLab sizes them. Its
-    Gaussian keeps a sigma of 1.5 px in each; here it grows with the window, so that the larger one sees more."""
+    1/11.6 and 1/23.2 of the picture as DeepFaceLab's, each the nearest odd number (256: 23 and 11; 512: 45 and 23).
+    DeepFaceLab's Gaussian keeps a sigma of 1.5 px in both, so that they see nearly the same; here it grows with the
+    window."""
     if size < _TWO_WINDOWS_FROM:
         return (WINDOW,)
     return tuple(2 * int(share * size / 2) + 1 for share in _WINDOWS)
