@@ -61,6 +61,8 @@ class Train(Verb):
     """Keeps no decoded faces."""
     loader: Literal["auto", "resident", "dali"] = "auto"
     """What reads faces: a store of decoded ones, or DALI, which decodes them as they are shown (default: the store)."""
+    perceptual: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Weights of a VGG16 (.safetensors, named as torchvision's): faces are compared by its features too."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the training runs."""
     load_weights: Annotated[Path | None, tyro.conf.arg(metavar="MODEL")] = None
@@ -140,6 +142,7 @@ class Train(Verb):
             store=self.store,
             cache=self.cache,
             keep_faces=not self.no_cache,
+            perceptual=self.perceptual,
             load_weights=self.load_weights,
             load_parts=self.load_parts,
             freeze=self.freeze,

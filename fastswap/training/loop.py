@@ -22,6 +22,7 @@ from fastswap.training.checkpoint import resume, save
 from fastswap.training.dali import DaliFeed, Disk, has_dali
 from fastswap.training.facecache import FaceCache, default_cache
 from fastswap.training.feed import Feed
+from fastswap.training.losses import open_perceptual
 from fastswap.training.pairing import performance, yaw
 from fastswap.training.placement import MAPPED
 from fastswap.training.plan import Plan
@@ -73,6 +74,9 @@ class _Run:
         self.settings, self.config = settings, config
         frozen = frozen_prefixes(settings.freeze, side_names(config))
         self.step = Step(config.preset, len(sides), config.seed, device, rate=config.learning_rate, frozen=frozen)
+        if settings.perceptual is not None:
+            precision = self.step.precision.dtype or torch.float32
+            self.step.perceptual = open_perceptual(settings.perceptual, device, precision)
         checkpoint = resume(settings.model, self.step)
         self.start = self.iteration = self.saved = self.shown = checkpoint.iteration if checkpoint else 0
         self.checkpoint = checkpoint.path if checkpoint else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from fastswap.errors import InputError, UsageError
@@ -65,7 +66,7 @@ def _decide(settings: TrainSettings) -> tuple[ModelConfig, list[Side]]:
 
 
 def _configure(settings: TrainSettings, sides: list[Side], old: ModelConfig | None) -> ModelConfig:
-    preset = _preset(settings, old)
+    preset = _with_perceptual(_preset(settings, old), settings)
     meta = sides[0].faces.meta
     return ModelConfig(
         preset=preset,
@@ -90,6 +91,17 @@ def _preset(settings: TrainSettings, old: ModelConfig | None) -> Preset:
             f"{settings.size or asked.size_out} px: leave the choice out or train into a new folder"
         )
     return old.preset
+
+
+def _with_perceptual(preset: Preset, settings: TrainSettings) -> Preset:
+    """The preset with a weight of 1 for the loss of --perceptual, where it has none of its own."""
+    if preset.objective.perceptual:
+        if settings.perceptual is None:
+            _LOG.warning("the perceptual loss of '%s' is left out: it needs --perceptual FILE", preset.name)
+        return preset
+    if settings.perceptual is None:
+        return preset
+    return replace(preset, objective=replace(preset.objective, perceptual=1.0))
 
 
 def _side_config(side: Side) -> SideConfig:

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from fastswap.errors import InputError
-from fastswap.training import losses
+from fastswap.models import read_config
+from fastswap.training import TrainSettings, losses, train
 
 CPU = torch.device("cpu")
 STAGES = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21))
@@ -125,3 +126,28 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     for name in ("vgg16.pth", "absent.safetensors"):
         with pytest.raises(InputError, match=r"--perceptual takes a \.safetensors"):
             losses.open_perceptual(tmp_path / name, CPU)
+
+
+def test_training_with_it_gives_it_a_weight(write: Write, settings: Callable[..., TrainSettings]) -> None:
+    asked = settings(iterations=2, perceptual=write())
+    summary = train(asked)
+    assert summary.losses["perceptual"] > 0
+    assert read_config(asked.model).preset.objective.perceptual == 1.0
+
+
+def test_training_on_without_it_says_so(
+    write: Write, settings: Callable[..., TrainSettings], caplog: pytest.LogCaptureFixture
+) -> None:
+    train(settings(iterations=1, perceptual=write()))
+    summary = train(settings(iterations=2))
+    assert "perceptual" not in summary.losses
+    assert "needs --perceptual FILE" in caplog.text
+
+
+def test_training_with_a_file_that_is_none_leaves_no_model(
+    tmp_path: Path, settings: Callable[..., TrainSettings]
+) -> None:
+    asked = settings(perceptual=tmp_path / "absent.safetensors")
+    with pytest.raises(InputError, match="--perceptual takes"):
+        train(asked)
+    assert not (asked.model / "config.json").exists()
