@@ -43,6 +43,11 @@ def world() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
+def neighbours() -> int:
+    """How many processes of this training run on this machine, this one counted; torchrun says it."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if dist.is_initialized() else 1
+
+
 def writer() -> bool:
     """True on the one rank that writes checkpoints, previews and metrics, and talks to the user."""
     return rank() == 0
