@@ -8,7 +8,8 @@ run may change its loader between two starts. (DALI's grid warp, `remap`, exists
 operators an example would be resampled three times, as Faceswap's is.)
 
 A picture is decoded to the bits that OpenCV gives. Where a face set is larger than training needs, DALI's Gaussian
-filter shrinks it: of its filters the nearest to the mean over a pixel's area, which the resident store takes.
+filter shrinks it: of its filters the nearest to the mean over a pixel's area, which the resident store takes (on a
+photograph 42 to 48 dB, the triangular one 36 to 48). Examples then agree to 55 dB and more; unshrunk, bit for bit.
 
 Mask and emphasis are drawn from landmarks, 1.8 ms a face of 341 px: once, when a face is first shown. Then they are
 kept deflated, 2.5 KB a face in place of 116, and inflated in 0.05 ms.
@@ -88,25 +89,25 @@ def pipeline(batch: int, size: int, *, shrinks: bool, decoder: str, device_id: i
     return faces()
 
 
-class Planes:
+class FourthChannel:
     """The fourth channel of every face of the sides, drawn when a face is first asked for and then kept deflated."""
 
     def __init__(self, sides: Sequence[Side], share: dict[str, float], size: int) -> None:
         self.sides, self.share, self.size = sides, share, size
         self.offsets = np.cumsum([0, *(len(side.rows) for side in sides)])
-        self._kept: list[bytes | None] = [None] * int(self.offsets[-1])
+        self._kept: dict[int, bytes] = {}
 
     def __call__(self, index: NDArray[np.int64]) -> NDArray[np.uint8]:
         """uint8 [n, S, S] of the faces `index`, numbered through all sides. Threads may call it at the same time: what
         two of them miss is drawn twice, to the same bits."""
         for number, side in enumerate(self.sides):
             first, end = self.offsets[number : number + 2]
-            missing = [face for face in np.unique(index) if first <= face < end and self._kept[face] is None]
+            missing = [face for face in np.unique(index) if first <= face < end and face not in self._kept]
             if missing:
                 drawn = fourth_channel(side.faces, side.rows[np.array(missing) - first], self.share, self.size)
                 for face, plane in zip(missing, drawn.numpy(), strict=True):
                     self._kept[face] = zlib.compress(plane, level=1)
-        flat = bytearray().join(zlib.decompress(self._kept[face] or b"") for face in index)
+        flat = bytearray().join(zlib.decompress(self._kept[face]) for face in index)
         return np.frombuffer(flat, np.uint8).reshape(len(index), self.size, self.size)
 
 
@@ -129,7 +130,7 @@ class Disk:
         self.counts = [len(side.rows) for side in sides]
         self._starts = np.cumsum([0, *self.counts])
         self._names = [side.faces.table["file"].take(side.rows).to_pylist() for side in sides]
-        self._planes = Planes(sides, shares(objective), size)
+        self._fourth = FourthChannel(sides, shares(objective), size)
         self._pool = ThreadPoolExecutor(workers.for_device("cpu"))
         self._queue: deque[_Batch] = deque()
         self._pipeline = self._build()
@@ -158,7 +159,7 @@ class Disk:
             planes = np.concatenate([piece.result() for piece in expected.planes])
         else:
             pictures = torch.from_numpy(np.concatenate([self._read(face) for face in index])).to(self.device)
-            planes = self._planes(index)
+            planes = self._fourth(index)
         faces = torch.cat((pictures, upload(planes, self.device).unsqueeze(-1)), dim=-1)
         return faces, torch.arange(len(index), device=self.device)
 
@@ -184,7 +185,7 @@ class Disk:
         paths = [np.frombuffer(os.fsencode(self._find(face)[2]), np.uint8) for face in index]
         self._pipeline.feed_input(_INPUT, paths)
         pieces = np.split(index, range(_CHUNK, len(index), _CHUNK))
-        planes = [self._pool.submit(self._planes, piece) for piece in pieces]
+        planes = [self._pool.submit(self._fourth, piece) for piece in pieces]
         self._queue.append(_Batch(iteration, index, planes))
 
     def _take(self) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import logging
 import os
 import signal
 import sys
@@ -17,7 +18,7 @@ import torch
 from safetensors.torch import load_file
 from synthetic import TINY, make_faces
 
-from fastswap.errors import DamagedFileError, InputError, MissingDependencyError
+from fastswap.errors import DamagedFileError, InputError, MissingDependencyError, UsageError
 from fastswap.faceset import FaceSet
 from fastswap.ops import Jitter
 from fastswap.training import TrainSettings, train
@@ -95,6 +96,27 @@ def test_shrunk_pictures_differ_by_the_filter_alone(tmp_path: Path, dali: Callab
         assert difference.abs().max() < 0.02
     assert torch.equal(ours.mask, theirs.mask)
     assert torch.equal(ours.emphasis, theirs.emphasis)
+
+
+def test_a_side_that_is_not_shrunk_stays_as_it_is_beside_one_that_is(
+    tmp_path: Path, dali: Callable[..., DaliFeed]
+) -> None:
+    pair = make_faces(tmp_path / "a", (200, 150, 120), size=128), make_faces(tmp_path / "b", (120, 150, 200), size=64)
+    ours, theirs = _resident(_sides(pair))(0).target, dali(_sides(pair))(0).target
+    assert torch.equal(ours[4:], theirs[4:])
+    assert not torch.equal(ours[:4], theirs[:4])
+
+
+def test_iterations_in_order_never_start_anew(
+    pair: Pair, dali: Callable[..., DaliFeed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[int] = []
+    monkeypatch.setattr("fastswap.training.dali.pipeline", lambda *a, **k: built.append(1) or pipeline(*a, **k))
+    feed = dali(_sides(pair))
+    _run(feed, 5, 10)
+    assert len(built) == 1
+    _run(feed, 5, 10)
+    assert len(built) == 2
 
 
 def test_any_iteration_is_the_same_whenever_it_is_asked_for(pair: Pair, dali: Callable[..., DaliFeed]) -> None:
@@ -194,6 +216,20 @@ def test_training_from_disk_goes_on_with_the_same_bits(settings: Settings, monke
     one, two, three = (load_file(summary.checkpoint) for summary in (whole, cut, resident))
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert all(torch.equal(one[name], three[name]) for name in one), "64 px are kept as they are: nothing is resampled"
+
+
+def test_who_keeps_decoded_faces_on_disk_is_told_of_dali(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        train(settings("resident", iterations=1, loader="resident", store="mapped"))
+        assert "--loader dali" not in caplog.text
+        train(settings("auto", iterations=1, store="mapped"))
+        assert caplog.text.count("--loader dali") == 1
+
+
+@pytest.mark.parametrize("changes", [{"store": "device", "cache": None}, {}])
+def test_dali_keeps_no_decoded_faces(settings: Settings, changes: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match="--store and --cache are for decoded faces"):
+        train(settings(loader="dali", **changes))
 
 
 def test_memory_does_not_grow(pair: Pair, dali: Callable[..., DaliFeed]) -> None:
