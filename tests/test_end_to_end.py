@@ -34,7 +34,9 @@ def swap(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Swap:
     clips = {"a": data / "videos/A_man_kitchen.mp4", "b": data / "videos/B_woman_garden.mp4"}
     extracted = {side: extract(ScanSettings(clip, folder / side, size=256), quiet=True) for side, clip in clips.items()}
     train(
-        TrainSettings(faces_a=folder / "a", faces_b=folder / "b", model=folder / "model", preset="lite", iterations=30)
+        TrainSettings(
+            folder / "a", folder / "b", folder / "model", preset="lite", iterations=30, cache=folder / "cache"
+        )
     )
     output = folder / "swapped.mp4"
     converted = convert(ConvertSettings(clips["a"], folder / "model", output), quiet=True)

@@ -59,6 +59,8 @@ class Train(Verb):
     """Keeps decoded faces for the next start (default: in the user's cache folder, 20 GB at most)."""
     no_cache: bool = False
     """Keeps no decoded faces."""
+    shard: bool = False
+    """With several GPUs, each holds and shows its part of the faces only, for sets larger than a GPU's memory."""
     loader: Literal["auto", "resident", "dali"] = "auto"
     """What reads faces: a store of decoded ones, or DALI, which decodes them as they are shown (default: the store)."""
     perceptual: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
@@ -142,6 +144,7 @@ class Train(Verb):
             store=self.store,
             cache=self.cache,
             keep_faces=not self.no_cache,
+            shard=self.shard,
             perceptual=self.perceptual,
             load_weights=self.load_weights,
             load_parts=self.load_parts,

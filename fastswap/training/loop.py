@@ -31,7 +31,7 @@ from fastswap.training.report import Metrics, Preview
 from fastswap.training.sampler import Sampler
 from fastswap.training.schedule import jitter_strength
 from fastswap.training.settings import TrainSettings, TrainSummary
-from fastswap.training.sides import Side, stored_size
+from fastswap.training.sides import Side, shard, stored_size
 from fastswap.training.signals import Stop, locked, stop_on_signals
 from fastswap.training.step import Step
 from fastswap.training.store import Store
@@ -209,16 +209,23 @@ def _due(iteration: int, every: int) -> bool:
 
 
 def open_feed(settings: TrainSettings, config: ModelConfig, sides: list[Side], device: torch.device) -> Feed:
-    preset = config.preset
+    """What shows this process its faces: all of them, or with `shard` every world-th of each side."""
+    preset, rank, world = config.preset, parallel.rank(), parallel.world()
+    own = slice(rank, None, world) if settings.shard else slice(None)
+    doing = [performance(side.faces, side.rows)[own] for side in sides]
+    degrees = [yaw(side.faces, side.rows)[own] for side in sides] if settings.sampling == "yaw" else []
+    if settings.shard:
+        sides = [shard(side, rank, world) for side in sides]
     sampler = Sampler(
         [len(side.rows) for side in sides],
         config.batch,
         config.seed,
-        performances=[performance(side.faces, side.rows) for side in sides],
-        yaw=[yaw(side.faces, side.rows) for side in sides] if settings.sampling == "yaw" else (),
+        performances=doing,
+        yaw=degrees,
         mixup=preset.objective.mixup if preset.objective.adversary == "lsgan" else 0.0,
-        rank=parallel.rank(),
-        world=parallel.world(),
+        rank=rank,
+        world=world,
+        sharded=settings.shard,
     )
     jitter = Jitter().without(
         warp=not settings.warp, flip=not settings.flip, colour=not (settings.colour and preset.colour)
@@ -235,6 +242,7 @@ def open_feed(settings: TrainSettings, config: ModelConfig, sides: list[Side], d
         device,
         place=settings.store,
         cache=cache if settings.keep_faces else None,
+        sharing=parallel.neighbours(),
     )
     if store.place == MAPPED and settings.loader == "auto" and has_dali():
         _LOG.info("--loader dali decodes faces as they are shown, and keeps none on disk beside their pictures")

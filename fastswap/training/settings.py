@@ -22,7 +22,8 @@ class TrainSettings:
     preview_every count iterations, 0 for only at the end; keep: how many checkpoints; person_a, person_b: whom to
     train (None: the most frequent); warp, flip, colour: which augmentations. sampling: uniform | yaw; store: auto |
     device | pinned | mapped, where the decoded faces are; cache: the folder that keeps them for the next start (None:
-    in the user's cache folder); keep_faces: whether any does. perceptual: a
+    in the user's cache folder); keep_faces: whether any does;
+    shard: each of several processes keeps and shows only its part of the faces, which changes the sequence. perceptual: a
     network's file for the loss of that name. loader: auto | resident | dali, which keeps no
     decoded faces."""
 
@@ -50,6 +51,7 @@ class TrainSettings:
     store: str = "auto"
     cache: Path | None = None
     keep_faces: bool = True
+    shard: bool = False
     perceptual: Path | None = None
     load_weights: Path | None = None
     load_parts: tuple[str, ...] = ()

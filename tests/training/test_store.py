@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,10 +16,12 @@ from synthetic import TINY, make_faces
 from fastswap.errors import DamagedFileError, UsageError
 from fastswap.faceset import FaceSet
 from fastswap.ops import Jitter
-from fastswap.training import placement, store
+from fastswap.training import TrainSettings, parallel, placement, store
 from fastswap.training.facecache import FaceCache
 from fastswap.training.feed import Feed
+from fastswap.training.loop import open_feed
 from fastswap.training.placement import choose_place, free_memory
+from fastswap.training.prepare import prepare
 from fastswap.training.sampler import Sampler
 from fastswap.training.sides import Side, choose_side
 from fastswap.training.staging import Staging
@@ -168,6 +171,25 @@ def test_a_place_that_is_asked_for_is_had_or_refused(memory: dict[str, int]) -> 
 
 def test_free_memory_is_what_can_be_had_without_swapping() -> None:
     assert 10**8 < free_memory(CPU) < 10**14
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_process_with_a_shard_holds_and_shows_that(
+    settings: Callable[..., TrainSettings], rank: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faces = make_faces(tmp_path / "a", (200, 150, 120), count=17)
+    asked = replace(settings(shard=True), faces_a=faces, faces_b=faces)
+    config, sides = prepare(asked)
+    whole = open_feed(replace(asked, shard=False), config, sides, CPU)
+    monkeypatch.setattr(parallel, "rank", lambda: rank)
+    monkeypatch.setattr(parallel, "world", lambda: 2)
+    part = open_feed(asked, config, sides, CPU)
+    held = 9 - rank
+    assert part.counts == [held, held]
+    shown = np.concatenate([part.sampler.indices(iteration)[:2] for iteration in range(9)])
+    assert sorted(shown[:held]) == list(range(held))
+    rows, _ = part.store.batch(np.arange(2 * held))
+    assert torch.equal(rows[:held], whole.store.batch(np.arange(34))[0][rank:17:2])
 
 
 def _resident(name: str) -> int:
