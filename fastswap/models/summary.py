@@ -11,9 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
-from torch.utils.flop_counter import FlopCounterMode
 
 from fastswap.models.attention import SelfAttention
 from fastswap.models.discriminator import Discriminator
@@ -143,6 +141,8 @@ def _count(module: nn.Module) -> int:
 
 
 def _flops(work: Any) -> int:
+    from torch.utils.flop_counter import FlopCounterMode  # brings triton
+
     with FlopCounterMode(display=False) as counter:
         work()
     return int(counter.get_total_flops())
@@ -164,6 +164,8 @@ def _memory(preset: Preset, sides: int, batch: int) -> dict[str, int]:
 def _activations(preset: Preset, sides: int, count: int) -> int:
     """What autograd keeps, measured with tensors that are fake: bytes of the distinct storages it saves, the weights
     themselves not counted."""
+    from torch._subclasses.fake_tensor import FakeTensorMode  # brings all of torch's shape functions
+
     penalised = bool(preset.objective.r1 or preset.objective.r2)
     with FakeTensorMode():
         step = _Step(preset, sides, count)
