@@ -67,6 +67,14 @@ class Train(Verb):
     """Weights of a VGG16 (.safetensors, named as torchvision's): faces are compared by its features too."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the training runs."""
+    snapshot_every: int = 0
+    """Steps between checkpoints that are kept for ever, in MODEL/snapshots (0: none)."""
+    timelapse: Annotated[Path | None, tyro.conf.arg(metavar="FACES")] = None
+    """A face set or a folder of pictures: at each preview a numbered picture of the same faces, for a film."""
+    timelapse_output: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """Where those are written (default: MODEL/timelapse)."""
+    find_learning_rate: bool = False
+    """Trains nothing: tries learning rates on a copy, suggests one and writes the curve to MODEL/logs."""
     load_weights: Annotated[Path | None, tyro.conf.arg(metavar="MODEL")] = None
     """A new model starts with the weights of this one."""
     load_parts: tuple[str, ...] = ()
@@ -85,6 +93,8 @@ class Train(Verb):
 
         if self.summary:
             return self._summarise()
+        if self.find_learning_rate:
+            return self._find()
         if self.export is None:
             return self._train()
         check_export(self.export)
@@ -108,6 +118,14 @@ class Train(Verb):
         if self.model is None:
             raise UsageError("train needs a folder for the model: -m MODEL")
         return self.model
+
+    def _find(self) -> Any:
+        from fastswap.progress import bar
+        from fastswap.training.finder import STEPS, find_learning_rate
+
+        settings = self.settings()
+        with bar(f"learning rates for {self.model}", STEPS, "steps", quiet=self.quiet) as report:
+            return find_learning_rate(settings, report)
 
     def _train(self) -> Any:
         from fastswap.progress import bar
@@ -146,6 +164,9 @@ class Train(Verb):
             keep_faces=not self.no_cache,
             shard=self.shard,
             perceptual=self.perceptual,
+            snapshot_every=self.snapshot_every,
+            timelapse=self.timelapse,
+            timelapse_output=self.timelapse_output,
             load_weights=self.load_weights,
             load_parts=self.load_parts,
             freeze=self.freeze,

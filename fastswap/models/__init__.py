@@ -4,6 +4,7 @@ from fastswap.models.checkpoints import Checkpoint, newest_checkpoint, write_che
 from fastswap.models.discriminator import Discriminator
 from fastswap.models.folder import ModelConfig, SideConfig, has_config, read_config, write_config
 from fastswap.models.preset import LITE, ORIGINAL, PRESETS, find_preset
+from fastswap.models.snapshots import keep_snapshot
 from fastswap.models.spec import DiscriminatorSpec, GeneratorSpec, Objective, Optimisation, Preset, Schedule
 from fastswap.models.summary import Layer, Summary, summarise
 from fastswap.models.swap_model import Reconstruction, SwapModel
@@ -32,6 +33,7 @@ __all__ = [
     "TrainedModel",
     "find_preset",
     "has_config",
+    "keep_snapshot",
     "newest_checkpoint",
     "read_config",
     "summarise",

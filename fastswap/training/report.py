@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fastswap.errors import TrainingError
+from fastswap.models import SwapModel
 from fastswap.storage import atomic
 from fastswap.training.feed import Feed
 from fastswap.training.step import Step
@@ -28,33 +29,54 @@ METRICS_NAME = "metrics.jsonl"
 
 
 class Preview:
-    """The same faces again and again, as they are and as each side: rows A, A->A, A->B, B, B->B, B->A."""
+    """The same faces again and again, as they are and as each side: rows A, A->A, A->B, B, B->B, B->A. `board`: who is
+    shown each sheet too, if anybody."""
 
     def __init__(self, feed: Feed, names: Sequence[str], folder: Path) -> None:
         self.names = names
         self.folder = folder
+        self.board: Metrics | None = None
         self.faces = [feed.plain(side, min(COLUMNS, count))[1] for side, count in enumerate(feed.counts)]
 
     def write(self, step: Step, iteration: int) -> Path:
         """Writes `step-NNNNNNNN.png` and `latest.png`, atomically; returns the former."""
-        sheet = self._sheet(step)
+        picture = self._sheet(step)
         for name in (f"step-{iteration:08d}.png", "latest.png"):
-            _write_png(self.folder / name, sheet)
+            write_png(self.folder / name, picture)
+        if self.board is not None:
+            self.board.show("preview", picture, iteration)
         return self.folder / f"step-{iteration:08d}.png"
 
-    @torch.inference_mode()
     def _sheet(self, step: Step) -> NDArray[np.uint8]:
         rows = []
         for side, faces in enumerate(self.faces):
-            size = step.preset.size_out
-            original = torch.nn.functional.interpolate(faces, size=(size, size), mode="area")
-            rows.append(_row(self.names[side], original))
             order = [side, *(other for other in range(len(self.faces)) if other != side)]
-            for other in order:
-                colour, mask = step.shown(faces.contiguous(memory_format=torch.channels_last), other)
-                rows.append(_row(f"{self.names[side]}->{self.names[other]}", torch.lerp(original, colour, mask)))
-        width = max(row.shape[1] for row in rows)
-        return np.concatenate([np.pad(row, ((0, _GAP), (0, width - row.shape[1]), (0, 0))) for row in rows])
+            labels = [(f"{self.names[side]}->{self.names[other]}", other) for other in order]
+            rows += swapped_rows(step.shown, faces, self.names[side], labels, step.preset.size_out)
+        return sheet(rows)
+
+
+@torch.inference_mode()
+def swapped_rows(
+    network: SwapModel,
+    faces: Tensor,  # [N, 3, size_in, size_in] 0..1
+    label: str,
+    sides: Sequence[tuple[str, int]],  # the label of a row, and which side it shows
+    size: int,
+) -> list[NDArray[np.uint8]]:
+    """The faces as they are, then as each side: rows of tiles of `size` px."""
+    original = torch.nn.functional.interpolate(faces, size=(size, size), mode="area")
+    rows = [_row(label, original)]
+    for name, side in sides:
+        colour, mask = network(faces.contiguous(memory_format=torch.channels_last), side)
+        rows.append(_row(name, torch.lerp(original, colour, mask)))
+    return rows
+
+
+def sheet(rows: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """One picture of rows, the shorter ones filled up with black."""
+    width = max(row.shape[1] for row in rows)
+    return np.concatenate([np.pad(row, ((0, _GAP), (0, width - row.shape[1]), (0, 0))) for row in rows])
 
 
 def _row(label: str, faces: Tensor) -> NDArray[np.uint8]:
@@ -70,7 +92,8 @@ def _row(label: str, faces: Tensor) -> NDArray[np.uint8]:
     return np.concatenate([head, *(part for tile in tiles for part in (tile, gap))], axis=1)
 
 
-def _write_png(path: Path, picture: NDArray[np.uint8]) -> None:
+def write_png(path: Path, picture: NDArray[np.uint8]) -> None:
+    """Writes uint8 [h, w, 3] RGB, atomically."""
     import cv2
 
     done, data = cv2.imencode(".png", picture[..., ::-1])
@@ -81,7 +104,7 @@ def _write_png(path: Path, picture: NDArray[np.uint8]) -> None:
 
 
 class Metrics:
-    """`metrics.jsonl` and TensorBoard's scalars in `folder`. Starting at `iteration`, what an earlier run wrote
+    """`metrics.jsonl` and what TensorBoard shows, in `folder`. Starting at `iteration`, what an earlier run wrote
     beyond it and then lost is taken out."""
 
     def __init__(self, folder: Path, iteration: int) -> None:
@@ -106,6 +129,10 @@ class Metrics:
         self.file.flush()
         for name, value in values.items():
             self.board.add_scalar(name, value, iteration)
+
+    def show(self, name: str, picture: NDArray[np.uint8], iteration: int) -> None:
+        """A picture, uint8 [h, w, 3] RGB, for TensorBoard."""
+        self.board.add_image(name, picture, iteration, dataformats="HWC")
 
     def _forget(self, iteration: int) -> None:
         if not self.path.exists():

@@ -16,7 +16,9 @@ LOADERS = ("auto", "resident", "dali")
 @dataclass(frozen=True)
 class TrainSettings:
     """None means: as the model was trained so far, or for a new one as its preset says. `iterations` counts from the
-    model's beginning. load_weights: a model that a new one starts from, in load_parts (none: in all that fit); freeze:
+    model's beginning. snapshot_every: iterations between checkpoints that are kept for ever (0: none); timelapse: faces
+    whose picture is kept at each preview, in timelapse_output (None: in the model's folder). load_weights: a model
+    that a new one starts from, in load_parts (none: in all that fit); freeze:
     parts that are not trained (see `weights.py`). `minutes` is a budget of time instead: the run fits its schedule
     into it. save_every and
     preview_every count iterations, 0 for only at the end; keep: how many checkpoints; person_a, person_b: whom to
@@ -53,6 +55,9 @@ class TrainSettings:
     keep_faces: bool = True
     shard: bool = False
     perceptual: Path | None = None
+    snapshot_every: int = 0
+    timelapse: Path | None = None
+    timelapse_output: Path | None = None
     load_weights: Path | None = None
     load_parts: tuple[str, ...] = ()
     freeze: tuple[str, ...] = ()
@@ -67,8 +72,10 @@ class TrainSettings:
         self._positive("keep", self.keep)
         if self.iterations is not None and self.minutes is not None:
             raise UsageError("iterations and minutes exclude each other: give one of them")
-        if min(self.save_every, self.preview_every, self.seed) < 0:
-            raise UsageError("save-every, preview-every and seed are not negative")
+        if min(self.save_every, self.preview_every, self.snapshot_every, self.seed) < 0:
+            raise UsageError("save-every, preview-every, snapshot-every and seed are not negative")
+        if self.timelapse_output is not None and self.timelapse is None:
+            raise UsageError("--timelapse-output says where --timelapse FACES is written: give both")
         self._one_of("sampling", self.sampling, SAMPLINGS)
         self._one_of("store", self.store, PLACES)
         self._one_of("loader", self.loader, LOADERS)
