@@ -27,9 +27,15 @@ def main() -> None:
     Step.__init__ = ready  # type: ignore[method-assign]
     train(
         TrainSettings(
-            faces_a, faces_b, model, preset="tiny", iterations=int(sys.argv[4]), save_every=1, device="cpu",
+            faces_a,
+            faces_b,
+            model,
+            preset="tiny",
+            iterations=int(sys.argv[4]),
+            save_every=1,
+            device="cpu",
             keep_faces=False,
-        )  # fmt: skip
+        )
     )
 
 
