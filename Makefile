@@ -2,7 +2,8 @@
 # make test   everything that CI runs: style, types, tests
 # make check  the same, with a warm virtual environment assumed
 # make bench  measure the operations into bench/results (RECORD=name), then make docs/kernels.md
-# make kernels-docs  docs/kernels.md and its plots, from the records in bench/results
+# make quality  what a second of training buys: presets on puppets with a known truth (hours), then docs/quality.md
+# make kernels-docs  docs/kernels.md, docs/quality.md and their plots, from the records in bench/results
 # make kernels-report  registers and spills of every GPU kernel for every GPU, without one (OPS="warp paste")
 # make gpu    on a machine with a GPU: its tests, benches, profile and compute-sanitizer, into gpu-out
 # make clean  remove what make made
@@ -14,7 +15,7 @@ MINUTES ?= 4
 RECORD ?= ops-cpu
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check bench kernels-docs kernels-report gpu clean
+.PHONY: demo test check bench quality kernels-docs kernels-report gpu clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/fastswap demo --minutes $(MINUTES) $(if $(A),-A "$(A)") $(if $(B),-B "$(B)")
@@ -30,6 +31,10 @@ check:
 
 bench: $(VENV)/bench.stamp
 	$(BIN)/fastswap bench ops --output bench/results/$(RECORD).json
+	$(MAKE) kernels-docs
+
+quality: $(VENV)/bench.stamp $(VENV)/demo.stamp
+	$(BIN)/fastswap bench quality --output quality --record bench/results/quality-cpu.json --pictures docs/quality $(STUDY)
 	$(MAKE) kernels-docs
 
 kernels-docs: $(VENV)/bench.stamp

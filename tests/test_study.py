@@ -18,7 +18,7 @@ from fastswap.bench.quality import job as jobs
 from fastswap.bench.quality import page, sheet, study, verdict
 from fastswap.bench.quality.clock import Clock
 from fastswap.bench.quality.entry import entries
-from fastswap.bench.quality.ground import telling
+from fastswap.bench.quality.ground import Ground, telling
 from fastswap.bench.quality.record import made
 from fastswap.bench.quality.study import Study, bench_quality
 from fastswap.bench.schema import problems
@@ -244,6 +244,12 @@ class TestStudy:
         assert said is not None
         assert "is not ready: run the study again" in said
         assert not job.output.exists()
+
+    def test_a_budget_too_short_to_time_is_refused_before_it_is_spent(self, tmp_path: Path) -> None:
+        ground = Ground(tmp_path, 9, (0,), {})
+        job = jobs.Job("run", PAIR, tmp_path, tmp_path / "0.json", None, True, 0, 9, LITE, 0, (6.0, 12.0), 1.2)
+        with pytest.raises(UsageError, match="12 s are 14 iterations of this preset: give more minutes"):
+            jobs._run(job, ground, tmp_path / "work")
 
     @pytest.mark.parametrize(
         ("other", "said"),

@@ -23,7 +23,7 @@ from typing import Any
 from fastswap.bench.quality.clock import Clock
 from fastswap.bench.quality.ground import Ground, open_ground, prepare, write_strip
 from fastswap.bench.quality.record import commit
-from fastswap.errors import FastswapError
+from fastswap.errors import FastswapError, UsageError
 from fastswap.models import Preset, TrainedModel, write_config
 from fastswap.models.strict_json import parse
 from fastswap.storage import write_json
@@ -32,6 +32,7 @@ from fastswap.training.prepare import prepare as configuration
 
 _SPEED_ITERATIONS = {False: 60, True: 20}
 """The whole schedule in small: every phase of a preset has its share of them."""
+_LEAST = 20  # iterations: `train` reports each tenth, and a clock needs two reports
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,8 @@ def _run(job: Job, ground: Ground, work: Path) -> dict[str, Any]:
     unit = _unit(job.marks)
     save_every = max(1, round(unit * job.rate))
     saves = round(job.marks[-1] / unit)
+    if save_every * saves < _LEAST:
+        raise UsageError(f"{job.marks[-1]:g} s are {save_every * saves} iterations of this preset: give more minutes")
     clock = Clock(save_every)
     _train(job, ground, work, clock, save_every * saves, save_every, keep=saves)
     wanted = {save_every * round(mark / unit): mark for mark in job.marks}

@@ -49,7 +49,7 @@ class BenchQuality(Verb):
 
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FOLDER")] = Path("quality")
     """Folder of the study: clips, faces, runs."""
-    presets: tuple[str, ...] = ("original", "gan-v2.2", "lite", "gan")
+    presets: tuple[str, ...] = ("original", "gan-v2.2:64", "lite", "gan:64")
     """Which networks: name, or name:size."""
     changes: Annotated[tuple[str, ...], tyro.conf.arg(name="set")] = ()
     """Change numbers of these presets, such as objective.adversarial=0.05 generator.dense=384."""
