@@ -39,6 +39,7 @@ from torch.utils.dlpack import from_dlpack
 from fastswap import workers
 from fastswap.errors import DamagedFileError, FastswapError, InputError, MissingDependencyError
 from fastswap.models import Objective
+from fastswap.training import parallel
 from fastswap.training.emphasis import fourth_channel, shares
 from fastswap.training.examples import Examples
 from fastswap.training.feed import Feed
@@ -58,6 +59,12 @@ def has_dali() -> bool:
     return find_spec("nvidia") is not None and find_spec("nvidia.dali") is not None
 
 
+def threads() -> int:
+    """How many read for one process: this machine's cores, shared with the processes beside it. A GPU's step leaves
+    them idle, and they are what bounds the speed."""
+    return max(1, workers.cores() // parallel.neighbours())
+
+
 def pipeline(batch: int, size: int, *, shrinks: bool, decoder: str, device_id: int | None) -> Any:
     """The DALI pipeline: paths -> uint8 [batch, size, size, 3] RGB, and the shapes [batch, 3] that the pictures have on
     disk. decoder: "cpu", or "mixed" for one whose pictures are on the GPU `device_id`. Raises MissingDependencyError
@@ -71,7 +78,7 @@ def pipeline(batch: int, size: int, *, shrinks: bool, decoder: str, device_id: i
 
     @pipeline_def(  # type: ignore[untyped-decorator]
         batch_size=batch,
-        num_threads=workers.for_device("cpu"),  # also for a GPU: PNG is decoded on the host
+        num_threads=threads(),
         device_id=device_id,
         prefetch_queue_depth=AHEAD,
     )
@@ -131,7 +138,7 @@ class Disk:
         self._starts = np.cumsum([0, *self.counts])
         self._names = [side.faces.table["file"].take(side.rows).to_pylist() for side in sides]
         self._fourth = FourthChannel(sides, shares(objective), size)
-        self._pool = ThreadPoolExecutor(workers.for_device("cpu"))
+        self._pool = ThreadPoolExecutor(threads())
         self._queue: deque[_Batch] = deque()
         self._pipeline = self._build()
 

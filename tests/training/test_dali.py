@@ -22,7 +22,7 @@ from fastswap.errors import DamagedFileError, InputError, MissingDependencyError
 from fastswap.faceset import FaceSet
 from fastswap.ops import Jitter
 from fastswap.training import TrainSettings, train
-from fastswap.training.dali import AHEAD, DaliFeed, Disk, pipeline
+from fastswap.training.dali import AHEAD, DaliFeed, Disk, pipeline, threads
 from fastswap.training.examples import Examples
 from fastswap.training.feed import Feed
 from fastswap.training.sampler import Sampler
@@ -130,6 +130,14 @@ def test_two_processes_show_the_parts_of_one(pair: Pair, dali: Callable[..., Dal
     whole = dali(_sides(pair))(4).target.unflatten(0, (2, 2, 2))
     for rank in range(2):
         torch.testing.assert_close(dali(_sides(pair), rank=rank, world=2)(4).target, whole[:, rank].flatten(0, 1))
+
+
+def test_processes_of_one_machine_share_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastswap.workers.cores", lambda: 16)
+    assert threads() == 16
+    for processes, each in ((8, 2), (32, 1)):
+        monkeypatch.setattr("fastswap.training.parallel.neighbours", lambda count=processes: count)
+        assert threads() == each
 
 
 def test_a_mask_of_the_users_own_goes_with_its_face(tmp_path: Path, dali: Callable[..., DaliFeed]) -> None:
