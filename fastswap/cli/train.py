@@ -27,8 +27,10 @@ class Train(Verb):
     """Which network: lite, original, gan, ... (default: lite, or what the model has)."""
     size: int | None = None
     """Side of the network's faces, in pixels (default: the network's own)."""
-    batch: Annotated[int | None, tyro.conf.arg(aliases=["-b"])] = None
-    """Faces of each side in a step (default: the network's own)."""
+    batch: Annotated[int | Literal["auto"] | None, tyro.conf.arg(aliases=["-b"])] = None
+    """Faces of each side in a step; auto: for a new model as many as fit (default: the network's own)."""
+    accumulate: int = 1
+    """Works each batch off in this many parts, one after the other: the same weights with less memory."""
     iterations: Annotated[int | None, tyro.conf.arg(aliases=["-i"])] = None
     """Steps in all (default: the network's own, 20,000 of lite)."""
     minutes: float | None = None
@@ -51,6 +53,16 @@ class Train(Verb):
     """No mirrored faces."""
     no_colour: bool = False
     """No colour jitter (lite has none: its encoder sees faces without their light)."""
+    optimiser: Literal["adam", "adamw", "adabelief"] | None = None
+    """What turns gradients into steps (default: the network's own)."""
+    clip: float | None = None
+    """The norm that gradients are cut to, 0 for none (default: the network's own)."""
+    dropout: float | None = None
+    """The share of the weights that each step leaves as they are (default: the network's own)."""
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    """What products are computed in (default: bf16 where the hardware has it, else fp16 on a GPU)."""
+    engine: Literal["auto", "eager", "compile", "graph", "compiled-graph"] = "auto"
+    """How steps are run (default: on a GPU each as one CUDA graph)."""
     sampling: Literal["uniform", "yaw"] = "uniform"
     """Which faces are shown: each as often as the others, or each direction of the head (of 5 degrees)."""
     store: Literal["auto", "device", "pinned", "mapped"] = "auto"
@@ -90,7 +102,10 @@ class Train(Verb):
 
     def run(self) -> Any:
         from fastswap.models.export import check_export, export
+        from fastswap.training.parallel import launched
 
+        if launched():  # one of several ranks, and not rank 0, which alone talks and exports
+            self.quiet, self.json, self.export = True, False, None
         if self.summary:
             return self._summarise()
         if self.find_learning_rate:
@@ -105,14 +120,15 @@ class Train(Verb):
     def _summarise(self) -> Any:
         from fastswap.models import LITE, find_preset, has_config, read_config, summarise
 
-        if self.batch is not None and self.batch < 1:
-            raise UsageError(f"batch is {self.batch}: it has to be positive")
+        batch = None if self.batch == "auto" else self.batch
+        if batch is not None and batch < 1:
+            raise UsageError(f"batch is {batch}: it has to be positive")
         if self.model is None or not has_config(self.model):
-            return summarise(find_preset(self.trainer or LITE.name, self.size), batch=self.batch)
+            return summarise(find_preset(self.trainer or LITE.name, self.size), batch=batch)
         if self.trainer or self.size:
             raise UsageError(f"{self.model} has a network already: leave -t and --size out, or -m")
         config = read_config(self.model)
-        return summarise(config.preset, len(config.sides), self.batch or config.batch)
+        return summarise(config.preset, len(config.sides), batch or config.batch)
 
     def _model(self) -> Path:
         if self.model is None:
@@ -158,6 +174,12 @@ class Train(Verb):
             warp=not self.no_warp,
             flip=not self.no_flip,
             colour=not self.no_colour,
+            optimiser=self.optimiser,
+            clip=self.clip,
+            dropout=self.dropout,
+            precision=self.precision,
+            engine=self.engine,
+            accumulate=self.accumulate,
             sampling=self.sampling,
             store=self.store,
             cache=self.cache,
