@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from fastswap.cli.train import Train
 from fastswap.errors import FastswapError, InputError, MissingDependencyError, UsageError
 from fastswap.faces import landmarks_68, mean_face
 from fastswap.models import (
@@ -22,6 +23,7 @@ from fastswap.models import (
     SideConfig,
     SwapModel,
     TrainedModel,
+    find_preset,
     write_checkpoint,
     write_config,
 )
@@ -47,7 +49,13 @@ NARROW = replace(
     ),
 )  # fmt: skip
 """`original`, its layers narrower: 330 MB of weights make no better test."""
-_CASES = {"tiny": TINY, "lite": replace(LITE, optimisation=_PLAIN), "original": NARROW}
+GAN = find_preset("gan", 64)
+_CASES = {
+    "tiny": TINY,
+    "lite": replace(LITE, optimisation=_PLAIN),
+    "original": NARROW,
+    "gan": replace(GAN, optimisation=replace(GAN.optimisation, ema=0.0)),
+}
 
 
 def _folder(path: Path, preset: Preset) -> Path:
@@ -207,6 +215,15 @@ def test_what_cannot_be_exported_is_one_line(
     with pytest.raises(MissingDependencyError, match=r"needs onnx: pip install 'fastswap\[export\]'"):
         export(folders["tiny"], tmp_path / "model.onnx")
     assert not list(tmp_path.rglob("*.onnx"))
+
+
+def test_the_command_line_exports_a_model_as_it_is(folders: dict[str, Path], tmp_path: Path) -> None:
+    summary = Train(model=folders["tiny"], export=tmp_path / "model.onnx", export_side="A").run()
+    assert (summary.path, summary.side) == (str(tmp_path / "model.onnx"), "A")
+    with pytest.raises(UsageError, match="needs two face sets"):
+        Train(model=folders["tiny"]).run()
+    with pytest.raises(UsageError, match="ends in"):
+        Train(model=folders["tiny"], faces_a=tmp_path, faces_b=tmp_path, export=tmp_path / "model.pt").run()
 
 
 def test_other_numbers_than_pytorchs_leave_no_file(
