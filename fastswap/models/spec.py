@@ -110,7 +110,7 @@ def _check_sides(what: str, sides: tuple[int, ...], maps: list[int], most: int) 
     """Refuses maps that the network does not have, twice the same, or larger than `most`."""
     possible = [side for side in maps if side <= most]
     if len(set(sides)) != len(sides) or not set(sides) <= set(possible):
-        raise ValueError(f"the {what} cannot use maps of {sides} pixels: there are {possible}")
+        raise ValueError(f"the {what} may use maps of {possible} pixels, each once, and is told to use others")
 
 
 @dataclass(frozen=True)
