@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
+from torch import Tensor
 
 from fastswap.errors import DamagedFileError, TrainingError
 from fastswap.models import Checkpoint, newest_checkpoint, write_checkpoint
@@ -18,16 +20,16 @@ from fastswap.training.step import GENERATOR_STATE, Step
 _LOG = logging.getLogger(__name__)
 
 
-def save(model: Path, step: Step, iteration: int, plan: Plan, keep: int) -> Path:
-    """Writes the checkpoint of `iteration`. Raises TrainingError, and writes nothing, where a weight is not a
-    number or the disk does not take it."""
-    if not step.finite():
+def write(model: Path, tensors: Mapping[str, Tensor], iteration: int, plan: Plan, keep: int) -> Path:
+    """Writes the checkpoint of `iteration`, a step's state on the CPU. Raises TrainingError, and writes nothing, where
+    some of it is not a number or the disk does not take it."""
+    if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
         raise TrainingError(
             f"weights are no longer numbers at iteration {iteration}; the last checkpoint is sound: "
             "train on from it with a lower --learning-rate"
         )
     try:
-        return write_checkpoint(model, iteration, step.state(), plan.numbers(), keep)
+        return write_checkpoint(model, iteration, tensors, plan.numbers(), keep)
     except (OSError, SafetensorError) as error:
         raise TrainingError(
             f"the checkpoint of iteration {iteration} cannot be written to {model} ({error}): make room and run again"

@@ -69,10 +69,9 @@ class Engine:
             outputs = self._record_or_replay(self.recorder, self.inputs, phase)
         self.readback.send(outputs)
 
-    def losses(self, *, wait: bool = False) -> Reading | None:
-        """The newest losses that have arrived, or with `wait` those of the last step; None where there are no new
-        ones."""
-        return self.readback.newest(wait=wait)
+    def losses(self, *, wait: bool = False) -> list[Reading]:
+        """Those of the steps run so far that have arrived since it was last asked; with `wait`, of all."""
+        return self.readback.arrived(wait=wait)
 
     def _record_or_replay(self, recorder: Recorder, inputs: Examples, phase: frozenset[str]) -> Outputs:
         def work() -> Outputs:

@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
+import gc
 import logging
-import math
 import time
 from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from fastswap.device import resolve_device
-from fastswap.errors import TrainingError
-from fastswap.models import ModelConfig, keep_snapshot, write_config
+from fastswap.errors import TrainingError, UsageError
+from fastswap.models import ModelConfig, has_config, write_config
 from fastswap.ops import Jitter
 from fastswap.progress import Report, silent
 from fastswap.training import parallel
-from fastswap.training.checkpoint import resume, save
+from fastswap.training.ahead import Ahead
+from fastswap.training.batch import advice, find_batch, out_of_memory
+from fastswap.training.checkpoint import resume
 from fastswap.training.dali import DaliFeed, Disk, has_dali
+from fastswap.training.engine import Engine
 from fastswap.training.facecache import FaceCache, default_cache
 from fastswap.training.feed import Feed
 from fastswap.training.losses import open_perceptual
 from fastswap.training.pairing import performance, yaw
 from fastswap.training.placement import MAPPED
-from fastswap.training.plan import Plan
+from fastswap.training.plan import Moment, Plan
 from fastswap.training.prepare import prepare
+from fastswap.training.readback import Reading
 from fastswap.training.report import Metrics, Preview
 from fastswap.training.sampler import Sampler
+from fastswap.training.saver import Saver
 from fastswap.training.schedule import jitter_strength
 from fastswap.training.settings import TrainSettings, TrainSummary
 from fastswap.training.sides import Side, shard, stored_size
@@ -38,8 +42,8 @@ from fastswap.training.store import Store
 from fastswap.training.timelapse import open_timelapse
 from fastswap.training.weights import frozen_prefixes, load_weights, side_names
 
-_LOOK_EVERY = 10
-"""Iterations between two looks at the losses: each look waits for the device."""
+_TELL_EVERY = 10
+"""Iterations between two lines of metrics."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -56,15 +60,52 @@ def train(settings: TrainSettings, report: Report = silent) -> TrainSummary:
         locked(settings.model) if parallel.writer() else nullcontext(),
         stop_on_signals() as stop,
     ):
+        new = not has_config(settings.model)
         config, sides = prepare(settings)
+        if settings.batch == "auto" and new:
+            config = replace(config, batch=_fitting(settings, config, device))
+            _LOG.info("a batch of %d fits", config.batch)
+        if config.batch % (parallel.world() * settings.accumulate):
+            raise UsageError(f"a batch of {config.batch} is not --accumulate {settings.accumulate} equal parts")
         try:
-            run = _Run(settings, config, sides, device)
-            with closing(run.feed):
+            with closing(_Run(settings, config, sides, device)) as run:
                 return run(report if parallel.writer() else silent, stop)
-        except torch.OutOfMemoryError as error:
-            raise TrainingError(
-                f"the memory of {device} is too small for a batch of {config.batch}: give a smaller --batch"
-            ) from error
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+        gc.collect()  # the error is gone by now, and with its traceback what filled the memory
+        raise TrainingError(_too_large(settings, config, device))
+
+
+def _too_large(settings: TrainSettings, config: ModelConfig, device: torch.device) -> str:
+    """What to say where the batch does not fit."""
+    said = f"the memory of {device} is too small for a batch of {config.batch}"
+    if parallel.world() > 1:
+        return f"{said}: give a smaller --batch, or --accumulate"
+    return f"{said}: {advice(config.batch, _fitting(settings, config, device))}"
+
+
+def _fitting(settings: TrainSettings, config: ModelConfig, device: torch.device) -> int:
+    """The largest batch for the network and the device, no larger than a face set. Raises UsageError where several
+    processes would have to try at once."""
+    if parallel.world() > 1:
+        raise UsageError("--batch auto tries what one process can take: find it with one, give all of them the sum")
+    multiple = settings.accumulate
+    most = max(min(side.count for side in config.sides) // multiple * multiple, multiple)
+    return find_batch(lambda: _make_step(settings, config, device), multiple=multiple, most=most)
+
+
+def _make_step(settings: TrainSettings, config: ModelConfig, device: torch.device) -> Step:
+    step = Step(
+        *(config.preset, len(config.sides), config.seed, device),
+        rate=config.learning_rate,
+        precision=settings.precision,
+        frozen=frozen_prefixes(settings.freeze, side_names(config)),
+        accumulate=settings.accumulate,
+    )
+    if settings.perceptual is not None:
+        step.perceptual = open_perceptual(settings.perceptual, device, step.precision.dtype or torch.float32)
+    return step
 
 
 class _Run:
@@ -72,14 +113,10 @@ class _Run:
 
     def __init__(self, settings: TrainSettings, config: ModelConfig, sides: list[Side], device: torch.device) -> None:
         self.settings, self.config = settings, config
-        frozen = frozen_prefixes(settings.freeze, side_names(config))
-        self.step = Step(config.preset, len(sides), config.seed, device, rate=config.learning_rate, frozen=frozen)
-        if settings.perceptual is not None:
-            precision = self.step.precision.dtype or torch.float32
-            self.step.perceptual = open_perceptual(settings.perceptual, device, precision)
+        self.step = _make_step(settings, config, device)
         checkpoint = resume(settings.model, self.step)
         self.start = self.iteration = self.saved = self.shown = checkpoint.iteration if checkpoint else 0
-        self.checkpoint = checkpoint.path if checkpoint else None
+        self.saver = Saver(settings.model, settings.keep, checkpoint.path if checkpoint else None, self.start)
         if checkpoint:
             _LOG.info("going on from iteration %d of %s", self.start, settings.model)
         elif settings.load_weights and parallel.writer():
@@ -90,18 +127,24 @@ class _Run:
         self.feed = open_feed(settings, config, sides, device)
         self.preview = Preview(self.feed, [side.name for side in config.sides], settings.model / "previews")
         self.timelapse = open_timelapse(settings, config, device) if settings.timelapse else None
-        self.pending: dict[str, Tensor] = {}
+        self.engine = Engine(self.step, settings.engine)
+        self.ahead = Ahead(self.feed, device)
         self.losses: dict[str, float] = {}
         if parallel.writer():
             _tidy(settings.model)
             write_config(settings.model, config)
+
+    def close(self) -> None:
+        self.saver.close()
+        self.feed.close()
 
     def __call__(self, report: Report, stop: Stop) -> TrainSummary:
         """Raises TrainingError; with several ranks RankLostError where another is gone."""
         try:
             return self._train(report, stop)
         except parallel.RankLostError as error:
-            raise parallel.RankLostError(f"{error}: start again, it goes on from iteration {self.saved}") from error
+            saved = self.saver.iteration
+            raise parallel.RankLostError(f"{error}: start again, it goes on from iteration {saved}") from error
 
     def _train(self, report: Report, stop: Stop) -> TrainSummary:
         if self.plan.finished(self.iteration):
@@ -110,18 +153,20 @@ class _Run:
             self.preview.board = metrics
             mark = time.perf_counter()
             while self._goes_on(stop):
-                self._iterate(metrics, report)
+                self._iterate()
                 began, mark = mark, time.perf_counter()  # with the checkpoint and preview of the iteration before
                 self.plan = self.plan.advance(mark - began)
+                self._look(metrics, report)
                 if _due(self.iteration, self.settings.save_every) or _due(self.iteration, self.settings.snapshot_every):
                     self._save()
                 if _due(self.iteration, self.settings.preview_every):
                     self._show()
-            self._look(metrics, report)
+            self._look(metrics, report, last=True)
             if self.saved < self.iteration:
                 self._save()
             if self.shown < self.iteration:
                 self._show()
+            self.saver.wait()
         return self._summary(interrupted=not self.plan.finished(self.iteration))
 
     def _goes_on(self, stop: Stop) -> bool:
@@ -132,9 +177,8 @@ class _Run:
 
     def _save(self) -> None:
         if parallel.writer():
-            self.checkpoint = save(self.settings.model, self.step, self.iteration, self.plan, self.settings.keep)
-            if _due(self.iteration, self.settings.snapshot_every):
-                keep_snapshot(self.settings.model, self.iteration)
+            snapshot = _due(self.iteration, self.settings.snapshot_every)
+            self.saver.save(self.step, self.iteration, self.plan, snapshot=snapshot)
         self.saved = self.iteration
 
     def _show(self) -> None:
@@ -144,30 +188,40 @@ class _Run:
                 self.timelapse.write(self.step, self.iteration)
         self.shown = self.iteration
 
-    def _iterate(self, metrics: Metrics | None, report: Report) -> None:
+    def _iterate(self) -> None:
+        """One step, and the examples of the next beside it."""
         moment = self.plan.moment(self.iteration)
-        examples = self.feed(self.iteration, jitter_strength(self.config.preset.optimisation, moment))
-        self.pending = self.step(examples, moment)
+        self.engine.run(self.ahead(self.iteration, self._strength(moment)), moment)
         self.iteration += 1
-        if _due(self.iteration, _LOOK_EVERY):
-            self._look(metrics, report)
+        self.ahead.prepare(self.iteration, self._strength(self.plan.moment(self.iteration)))
 
-    def _look(self, metrics: Metrics | None, report: Report) -> None:
-        """Reads the last losses off the device, checks and reports them."""
-        if not self.pending:
-            return
-        self.losses = {name: float(value) for name, value in self.pending.items()}
-        self.pending = {}
-        if not math.isfinite(self.losses["loss"]):
-            last = f"{self.checkpoint} is sound" if self.checkpoint else "there is no checkpoint yet"
+    def _strength(self, moment: Moment) -> float:
+        return jitter_strength(self.config.preset.optimisation, moment)
+
+    def _look(self, metrics: Metrics | None, report: Report, *, last: bool = False) -> None:
+        """Checks the losses that have arrived, and tells some of them. last: of all steps."""
+        self.saver.poll()
+        for reading in self.engine.losses(wait=last):
+            self._check(reading)
+            iteration = self.start + reading.number
+            if _due(iteration, _TELL_EVERY) or (last and iteration == self.iteration):
+                self._tell(iteration, reading.values, metrics, report)
+
+    def _check(self, reading: Reading) -> None:
+        if reading.values["faults"]:
+            self.saver.wait()
+            kept = f"{self.saver.path} is sound" if self.saver.path else "there is no checkpoint yet"
             raise TrainingError(
-                f"the loss is no longer a number at iteration {self.iteration} ({last}): "
+                f"the loss is no longer a number at iteration {self.start + reading.number} ({kept}): "
                 "train on with a lower learning rate"
             )
-        epoch, rate = self.feed.epoch(self.iteration), self._rate()
+
+    def _tell(self, iteration: int, losses: dict[str, float], metrics: Metrics | None, report: Report) -> None:
+        self.losses = {name: value for name, value in losses.items() if name != "faults"}
+        epoch, rate = self.feed.epoch(iteration), self._rate()
         if metrics:
-            metrics.write(self.iteration, {**self.losses, "epoch": epoch, "egs_per_s": rate})
-        report(self.iteration, f"loss {self.losses['loss']:.4f}, epoch {epoch:.1f}, {rate:.0f} EGs/s{self._left()}")
+            metrics.write(iteration, {**self.losses, "epoch": epoch, "egs_per_s": rate})
+        report(iteration, f"loss {losses['loss']:.4f}, epoch {epoch:.1f}, {rate:.0f} EGs/s{self._left()}")
 
     def _rate(self) -> float:
         """Examples a second in this run, of all sides."""
@@ -184,7 +238,7 @@ class _Run:
     def _summary(self, *, interrupted: bool) -> TrainSummary:
         return TrainSummary(
             model=str(self.settings.model),
-            checkpoint=str(self.checkpoint or ""),
+            checkpoint=str(self.saver.path or ""),
             preset=self.config.preset.name,
             device=str(self.step.device),
             iteration=self.iteration,

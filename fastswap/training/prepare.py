@@ -66,7 +66,7 @@ def _decide(settings: TrainSettings) -> tuple[ModelConfig, list[Side]]:
 
 
 def _configure(settings: TrainSettings, sides: list[Side], old: ModelConfig | None) -> ModelConfig:
-    preset = _with_perceptual(_preset(settings, old), settings)
+    preset = _with_perceptual(_with_optimisation(_preset(settings, old), settings, old), settings)
     meta = sides[0].faces.meta
     return ModelConfig(
         preset=preset,
@@ -75,7 +75,7 @@ def _configure(settings: TrainSettings, sides: list[Side], old: ModelConfig | No
         extent=meta.extent,
         coverage=settings.coverage or (old.coverage if old else preset.coverage),
         seed=settings.seed,
-        batch=settings.batch or (old.batch if old else preset.batch),
+        batch=(None if settings.batch == "auto" else settings.batch) or (old.batch if old else preset.batch),
         learning_rate=settings.learning_rate or (old.learning_rate if old else preset.optimisation.learning_rate),
     )
 
@@ -91,6 +91,20 @@ def _preset(settings: TrainSettings, old: ModelConfig | None) -> Preset:
             f"{settings.size or asked.size_out} px: leave the choice out or train into a new folder"
         )
     return old.preset
+
+
+def _with_optimisation(preset: Preset, settings: TrainSettings, old: ModelConfig | None) -> Preset:
+    """The preset with the optimiser, the cut and the dropout that are asked for. Raises UsageError for another
+    optimiser than the model's, whose moments mean something else."""
+    optimisation = preset.optimisation
+    if old and settings.optimiser not in (None, optimisation.optimiser):
+        raise UsageError(
+            f"{settings.model} is trained by {optimisation.optimiser}, not {settings.optimiser}: leave --optimiser out "
+            "or train into a new folder"
+        )
+    asked = {name: getattr(settings, name) for name in ("optimiser", "clip", "dropout")}
+    given = {name: value for name, value in asked.items() if value is not None}
+    return replace(preset, optimisation=replace(optimisation, **given))
 
 
 def _with_perceptual(preset: Preset, settings: TrainSettings) -> Preset:

@@ -29,6 +29,14 @@ class _Sent:
     values: Tensor
     arrival: torch.cuda.Event | None
 
+    def here(self) -> bool:
+        return self.arrival is None or bool(self.arrival.query())  # type: ignore[no-untyped-call]
+
+    def read(self) -> Reading:
+        if self.arrival is not None:
+            self.arrival.synchronize()
+        return Reading(self.number, dict(zip(self.names, self.values.tolist(), strict=True)))
+
 
 class Readback:
     """The numbers of each step, in order."""
@@ -38,26 +46,23 @@ class Readback:
         self._sent: deque[_Sent] = deque()
 
     def send(self, values: Mapping[str, Tensor]) -> None:
-        """Starts a step's scalars on their way. Waits where the device is `LEAD` steps behind."""
+        """Starts a step's scalars on their way. Waits where the device is more than `LEAD` steps behind."""
         self.number += 1
         together = torch.stack([value.detach().float() for value in values.values()])
         arrival = None
         if together.is_cuda:
             host = torch.empty(together.shape, dtype=together.dtype, pin_memory=True)
-            together, arrival = host.copy_(together, non_blocking=True), torch.cuda.Event()
-            arrival.record()
+            together = host.copy_(together, non_blocking=True)
+            arrival = torch.cuda.current_stream().record_event()
         self._sent.append(_Sent(self.number, tuple(values), together, arrival))
-        if len(self._sent) > LEAD and (oldest := self._sent[-1 - LEAD].arrival) is not None:
-            oldest.synchronize()
+        if len(self._sent) > LEAD:
+            late = self._sent[-1 - LEAD].arrival
+            if late is not None:
+                late.synchronize()
 
-    def newest(self, *, wait: bool = False) -> Reading | None:
-        """The numbers of the newest step that have arrived, or with `wait` those of the last one sent; None where there
-        are none that were not given out before."""
-        latest: _Sent | None = None
-        while self._sent and (self._sent[0].arrival is None or wait or self._sent[0].arrival.query()):
-            latest = self._sent.popleft()
-        if latest is None:
-            return None
-        if latest.arrival is not None:
-            latest.arrival.synchronize()
-        return Reading(latest.number, dict(zip(latest.names, latest.values.tolist(), strict=True)))
+    def arrived(self, *, wait: bool = False) -> list[Reading]:
+        """The numbers that have arrived and were not given out before; with `wait`, of all steps."""
+        readings = []
+        while self._sent and (wait or self._sent[0].here()):
+            readings.append(self._sent.popleft().read())
+        return readings

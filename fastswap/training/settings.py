@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from fastswap.errors import UsageError
+from fastswap.models.spec import OPTIMISERS
+from fastswap.training.engine import MODES
 from fastswap.training.placement import PLACES
+from fastswap.training.precision import PRECISIONS
 from fastswap.training.sampler import SAMPLINGS
 
 LOADERS = ("auto", "resident", "dali")
@@ -15,26 +19,30 @@ LOADERS = ("auto", "resident", "dali")
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """None means: as the model was trained so far, or for a new one as its preset says. `iterations` counts from the
-    model's beginning. snapshot_every: iterations between checkpoints that are kept for ever (0: none); timelapse: faces
-    whose picture is kept at each preview, in timelapse_output (None: in the model's folder). load_weights: a model
-    that a new one starts from, in load_parts (none: in all that fit); freeze:
-    parts that are not trained (see `weights.py`). `minutes` is a budget of time instead: the run fits its schedule
-    into it. save_every and
-    preview_every count iterations, 0 for only at the end; keep: how many checkpoints; person_a, person_b: whom to
-    train (None: the most frequent); warp, flip, colour: which augmentations. sampling: uniform | yaw; store: auto |
-    device | pinned | mapped, where the decoded faces are; cache: the folder that keeps them for the next start (None:
-    in the user's cache folder); keep_faces: whether any does;
-    shard: each of several processes keeps and shows only its part of the faces, which changes the sequence. perceptual: a
-    network's file for the loss of that name. loader: auto | resident | dali, which keeps no
-    decoded faces."""
+    """None means: as the model was trained so far, or for a new one as its preset says.
+
+    - iterations counts from the model's beginning; minutes is a budget of time instead, into which the run fits its
+      schedule. batch: "auto" finds the largest that fits, for a new model.
+    - save_every and preview_every count iterations, 0 for only at the end; keep: how many checkpoints; snapshot_every:
+      iterations between checkpoints that are kept for ever (0: none); timelapse: faces whose picture is kept at each
+      preview, in timelapse_output (None: in the model's folder).
+    - person_a, person_b: whom to train (None: the most frequent); warp, flip, colour: which augmentations. sampling:
+      uniform | yaw.
+    - store: auto | device | pinned | mapped, where the decoded faces are; cache: the folder that keeps them for the
+      next start (None: in the user's cache folder); keep_faces: whether any does; shard: each of several processes
+      keeps and shows only its part of the faces, which changes the sequence; loader: auto | resident | dali, which
+      keeps no decoded faces.
+    - optimiser, clip and dropout: see `Optimisation`; precision, engine: see `precision.py` and `engine.py`;
+      accumulate: in how many parts a batch is worked off. perceptual: a network's file for the loss of that name.
+    - load_weights: a model that a new one starts from, in load_parts (none: in all that fit); freeze: parts that are
+      not trained (see `weights.py`)."""
 
     faces_a: Path
     faces_b: Path
     model: Path
     preset: str | None = None
     size: int | None = None
-    batch: int | None = None
+    batch: int | Literal["auto"] | None = None
     iterations: int | None = None
     minutes: float | None = None
     seed: int = 0
@@ -49,6 +57,12 @@ class TrainSettings:
     device: str = "auto"
     coverage: float | None = None
     learning_rate: float | None = None
+    optimiser: str | None = None
+    clip: float | None = None
+    dropout: float | None = None
+    precision: str = "auto"
+    engine: str = "auto"
+    accumulate: int = 1
     sampling: str = "uniform"
     store: str = "auto"
     cache: Path | None = None
@@ -65,7 +79,8 @@ class TrainSettings:
 
     def check(self) -> None:
         """Raises UsageError for values that make no sense."""
-        self._positive("batch", self.batch)
+        self._positive("batch", None if self.batch == "auto" else self.batch)
+        self._positive("accumulate", self.accumulate)
         self._positive("iterations", self.iterations)
         self._positive("minutes", self.minutes)
         self._positive("learning rate", self.learning_rate)
@@ -76,6 +91,12 @@ class TrainSettings:
             raise UsageError("save-every, preview-every, snapshot-every and seed are not negative")
         if self.timelapse_output is not None and self.timelapse is None:
             raise UsageError("--timelapse-output says where --timelapse FACES is written: give both")
+        if self.optimiser is not None:
+            self._one_of("optimiser", self.optimiser, OPTIMISERS)
+        if not 0 <= (self.clip or 0) < math.inf or not 0 <= (self.dropout or 0) < 1:
+            raise UsageError("--clip is a norm or 0, --dropout a share of the weights, 0 or more and below 1")
+        self._one_of("precision", self.precision, PRECISIONS)
+        self._one_of("engine", self.engine, MODES)
         self._one_of("sampling", self.sampling, SAMPLINGS)
         self._one_of("store", self.store, PLACES)
         self._one_of("loader", self.loader, LOADERS)

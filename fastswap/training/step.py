@@ -126,7 +126,9 @@ class Step:
             outputs = [self._reconstruct(piece) for piece in pieces]
         parts = self._oppose(pieces, outputs, terms) if "adversarial" in terms else {}
         parts |= self._generate(pieces, outputs, totals, terms)
-        return {**parts, "faults": self.faults.clone()}
+        parts["faults"] = self.faults
+        together = parallel.average(torch.stack([value.float() for value in parts.values()]))
+        return dict(zip(parts, together.unbind(), strict=True))
 
     def _reconstruct(self, examples: Examples) -> Reconstruction:
         with self.precision.autocast():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -53,7 +54,7 @@ def test_on_a_cpu_twice_the_free_memory_is_about_twice_the_batch(monkeypatch: py
         monkeypatch.setattr(batch, "available", lambda free=free: free)
         found.append(find_batch(_made))
     assert found[0] >= 8
-    assert all(1.7 < more / less < 2.4 for less, more in zip(found[:-1], found[1:], strict=True))
+    assert all(1.7 < more / less < 2.4 for less, more in itertools.pairwise(found))
     monkeypatch.setattr(batch, "available", lambda: 400e6)
     assert found[0] * 0.8 <= find_batch(_made, reserve=180_000_000) <= found[0] * 1.3
     assert find_batch(_made, multiple=5) % 5 == 0
