@@ -214,6 +214,7 @@ def test_a_captured_graph_gives_the_losses_of_the_cpu(cuda: str) -> None:
         return terms
 
     stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         compute()
     stream.synchronize()

@@ -103,7 +103,7 @@ def _stages(shapes: Mapping[str, tuple[int, ...]]) -> list[list[int]]:
     stages, channels = [[0]], _COLOURS
     for before, number in itertools.pairwise(numbers):
         if number - before not in (2, 3):
-            raise ValueError(f"between features.{before} and features.{number} lies more than a ReLU and a pooling")
+            raise ValueError(f"between features.{before} and features.{number} is not a ReLU, alone or with a pooling")
         if number - before == 3:
             stages.append([])
         stages[-1].append(number)
@@ -131,6 +131,7 @@ def _read(file: safe_open, number: int) -> Layer:
 
 
 def _convolution(weight: Tensor, bias: Tensor) -> nn.Conv2d:
-    layer = nn.Conv2d(weight.shape[1], weight.shape[0], weight.shape[2], padding=weight.shape[2] // 2)
-    layer.load_state_dict({"weight": weight, "bias": bias})
+    channels_out, channels_in, kernel, _ = weight.shape
+    layer = nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2, device="meta")  # draws no random numbers
+    layer.load_state_dict({"weight": weight, "bias": bias}, assign=True)
     return layer
