@@ -130,6 +130,7 @@ class _Run:
         self.engine = Engine(self.step, settings.engine)
         self.ahead = Ahead(self.feed, device)
         self.losses: dict[str, float] = {}
+        self.untold: Reading | None = None
         if parallel.writer():
             _tidy(settings.model)
             write_config(settings.model, config)
@@ -203,9 +204,11 @@ class _Run:
         self.saver.poll()
         for reading in self.engine.losses(wait=last):
             self._check(reading)
-            iteration = self.start + reading.number
-            if _due(iteration, _TELL_EVERY) or (last and iteration == self.iteration):
-                self._tell(iteration, reading.values, metrics, report)
+            self.untold = reading
+            if _due(self.start + reading.number, _TELL_EVERY):
+                self._tell(reading, metrics, report)
+        if last and self.untold is not None:  # it may have arrived before anybody knew that it was the last
+            self._tell(self.untold, metrics, report)
 
     def _check(self, reading: Reading) -> None:
         if reading.values["faults"]:
@@ -216,12 +219,14 @@ class _Run:
                 "train on with a lower learning rate"
             )
 
-    def _tell(self, iteration: int, losses: dict[str, float], metrics: Metrics | None, report: Report) -> None:
-        self.losses = {name: value for name, value in losses.items() if name != "faults"}
+    def _tell(self, reading: Reading, metrics: Metrics | None, report: Report) -> None:
+        self.untold = None
+        self.losses = {name: value for name, value in reading.values.items() if name != "faults"}
+        iteration = self.start + reading.number
         epoch, rate = self.feed.epoch(iteration), self._rate()
         if metrics:
             metrics.write(iteration, {**self.losses, "epoch": epoch, "egs_per_s": rate})
-        report(iteration, f"loss {losses['loss']:.4f}, epoch {epoch:.1f}, {rate:.0f} EGs/s{self._left()}")
+        report(iteration, f"loss {self.losses['loss']:.4f}, epoch {epoch:.1f}, {rate:.0f} EGs/s{self._left()}")
 
     def _rate(self) -> float:
         """Examples a second in this run, of all sides."""
