@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from fastswap.errors import FastswapError, InputError, MissingDependencyError, UsageError
 from fastswap.models.checkpoints import checkpoint_path
-from fastswap.models.dfm import INPUTS, OUTPUTS, DfmModel
+from fastswap.models.dfm import COVERAGES, INPUTS, OUTPUTS, DfmModel
 from fastswap.models.trained import TrainedModel
 from fastswap.storage import atomic, sha256
 
@@ -103,6 +103,8 @@ def export(folder: Path, path: Path, side: str = "B") -> ExportSummary:
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error}") from error
     size = graph.example.shape[-2]
+    if path.suffix == ".dfm":
+        _LOG.info("for DeepFaceLive's aligner: face coverage %s, or %s with the Google FaceMesh marker", *COVERAGES)
     return ExportSummary(str(path), path.suffix[1:], graph.opset, str(folder), model.iteration, side, size, difference)
 
 
