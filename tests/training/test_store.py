@@ -15,8 +15,9 @@ from synthetic import TINY, make_faces
 
 from fastswap.errors import DamagedFileError, UsageError
 from fastswap.faceset import FaceSet
+from fastswap.models import newest_checkpoint
 from fastswap.ops import Jitter
-from fastswap.training import TrainSettings, parallel, placement, store
+from fastswap.training import TrainSettings, parallel, placement, store, train
 from fastswap.training.facecache import FaceCache
 from fastswap.training.feed import Feed
 from fastswap.training.loop import open_feed
@@ -171,6 +172,31 @@ def test_a_place_that_is_asked_for_is_had_or_refused(memory: dict[str, int]) -> 
 
 def test_free_memory_is_what_can_be_had_without_swapping() -> None:
     assert 10**8 < free_memory(CPU) < 10**14
+
+
+def test_a_training_is_the_same_wherever_its_faces_are(settings: Callable[..., TrainSettings]) -> None:
+    asked = [settings(place, store=place, sampling="yaw", iterations=3) for place in ("device", "mapped")]
+    for one in asked:
+        train(one)
+    device, mapped = (newest_checkpoint(one.model).tensors() for one in asked)  # type: ignore[union-attr]
+    assert all(torch.equal(tensor, mapped[name]) for name, tensor in device.items())
+    assert asked[0].cache
+    assert len(list(asked[0].cache.glob("*.faces"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"store": "disk"}, "--store disk: choose one of auto, device, pinned, mapped"),
+        ({"sampling": "pitch"}, "--sampling pitch: choose one of uniform, yaw"),
+        ({"keep_faces": False}, "--cache and --no-cache exclude each other"),
+    ],
+)
+def test_wrong_settings_name_the_right_ones(
+    settings: Callable[..., TrainSettings], wrong: dict[str, object], said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        settings(**wrong).check()
 
 
 @pytest.mark.parametrize("rank", [0, 1])
