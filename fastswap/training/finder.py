@@ -6,6 +6,7 @@ the rate is too high it rises again. Suggested is the rate at which it falls fas
 from __future__ import annotations
 
 import math
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,14 +20,14 @@ from fastswap.progress import Report, silent
 from fastswap.storage import atomic, write_json
 from fastswap.training.checkpoint import restore
 from fastswap.training.feed import Feed
-from fastswap.training.loop import open_feed
+from fastswap.training.loop import make_step, open_feed
 from fastswap.training.plan import Moment
 from fastswap.training.prepare import prepare
 from fastswap.training.schedule import learning_rate
 from fastswap.training.settings import TrainSettings
 from fastswap.training.signals import locked
 from fastswap.training.step import Step
-from fastswap.training.weights import frozen_prefixes, load_weights, side_names
+from fastswap.training.weights import load_weights
 
 STEPS = 100
 _LOWEST, _HIGHEST = 1e-6, 1e-1
@@ -74,7 +75,8 @@ def find_learning_rate(settings: TrainSettings, report: Report = silent) -> Rate
     with locked(settings.model):
         config, sides = prepare(settings)
         step, start = _copy(settings, config, device)
-        curve = ramp(step, open_feed(settings, config, sides, device), start, report)
+        with closing(open_feed(settings, config, sides, device)) as feed:
+            curve = ramp(step, feed, start, report)
     suggestion = steepest(curve)
     plot, table = (settings.model / "logs" / f"{_NAME}.{suffix}" for suffix in ("png", "json"))
     finding = RateFinding(
@@ -89,8 +91,7 @@ def find_learning_rate(settings: TrainSettings, report: Report = silent) -> Rate
 
 def _copy(settings: TrainSettings, config: ModelConfig, device: torch.device) -> tuple[Step, int]:
     """The step that `train` would go on with, and its iteration."""
-    frozen = frozen_prefixes(settings.freeze, side_names(config))
-    step = Step(config.preset, len(config.sides), config.seed, device, frozen=frozen)
+    step = make_step(settings, config, device)
     checkpoint = newest_checkpoint(settings.model)
     if checkpoint:
         restore(step, checkpoint)

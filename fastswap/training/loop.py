@@ -92,10 +92,11 @@ def _fitting(settings: TrainSettings, config: ModelConfig, device: torch.device)
         raise UsageError("--batch auto tries what one process can take: find it with one, give all of them the sum")
     multiple = settings.accumulate
     most = max(min(side.count for side in config.sides) // multiple * multiple, multiple)
-    return find_batch(lambda: _make_step(settings, config, device), multiple=multiple, most=most)
+    return find_batch(lambda: make_step(settings, config, device), multiple=multiple, most=most)
 
 
-def _make_step(settings: TrainSettings, config: ModelConfig, device: torch.device) -> Step:
+def make_step(settings: TrainSettings, config: ModelConfig, device: torch.device) -> Step:
+    """A new step, as the settings and the configuration ask for it."""
     step = Step(
         *(config.preset, len(config.sides), config.seed, device),
         rate=config.learning_rate,
@@ -113,7 +114,7 @@ class _Run:
 
     def __init__(self, settings: TrainSettings, config: ModelConfig, sides: list[Side], device: torch.device) -> None:
         self.settings, self.config = settings, config
-        self.step = _make_step(settings, config, device)
+        self.step = make_step(settings, config, device)
         checkpoint = resume(settings.model, self.step)
         self.start = self.iteration = self.saved = self.shown = checkpoint.iteration if checkpoint else 0
         self.saver = Saver(settings.model, settings.keep, checkpoint.path if checkpoint else None, self.start)
@@ -126,7 +127,7 @@ class _Run:
         self.earlier = self.plan.elapsed
         self.feed = open_feed(settings, config, sides, device)
         self.preview = Preview(self.feed, [side.name for side in config.sides], settings.model / "previews")
-        self.timelapse = open_timelapse(settings, config, device) if settings.timelapse else None
+        self.timelapse = open_timelapse(settings, config, device) if settings.timelapse and parallel.writer() else None
         self.engine = Engine(self.step, settings.engine)
         self.ahead = Ahead(self.feed, device)
         self.losses: dict[str, float] = {}
