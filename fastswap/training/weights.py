@@ -58,7 +58,7 @@ def load_weights(
     if strangers:
         left = [part for part in chosen if part not in strangers]
         advice = f"leave them out with --load-parts {' '.join(left)}" if left else "choose the same kind of model"
-        raise UsageError(f"{folder} ({other.preset.name}) has other shapes in {', '.join(strangers)}: {advice}")
+        raise UsageError(f"{folder} ({other.preset.name}) has no {', '.join(strangers)} of these shapes: {advice}")
     with torch.no_grad():
         for part in chosen:
             for name, tensor in ours[part].items():

@@ -13,9 +13,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from fastswap.errors import InputError, UsageError
-from fastswap.models import PRESETS
+from fastswap.models import PRESETS, DiscriminatorSpec, read_config
 from fastswap.training import TrainSettings, train
-from fastswap.training.weights import frozen_prefixes
+from fastswap.training.step import Step
+from fastswap.training.weights import frozen_prefixes, load_weights
 
 Settings = Callable[..., TrainSettings]
 
@@ -124,11 +125,37 @@ def test_parts_of_another_shape_are_named_and_may_be_left_out(
     monkeypatch.setitem(PRESETS, "wide", {32: wide})
     train(settings("source", iterations=1))
     loads = {"preset": "wide", "iterations": 1, "load_weights": settings("source").model}
-    with pytest.raises(UsageError, match=r"other shapes in decoder-a, decoder-b: leave them out with --load-parts enc"):
+    with pytest.raises(
+        UsageError, match=r"has no decoder-a, decoder-b of these shapes: leave them out with --load-parts enc"
+    ):
         train(settings("new", **loads))
     assert not _steps(settings("new").model)
     train(settings("new", load_parts=("encoder",), **loads))
     assert len(_steps(settings("new").model)) == 1
+
+
+def test_discriminators_come_along_where_both_models_have_them(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny, cpu = PRESETS["tiny"][32], torch.device("cpu")
+    judged = replace(
+        tiny,
+        name="judged",
+        discriminator=DiscriminatorSpec(size=32, channels=(8, 16)),
+        objective=replace(tiny.objective, adversary="hinge", adversarial=0.1),
+    )
+    monkeypatch.setitem(PRESETS, "judged", {32: judged})
+    made = train(settings("judged", preset="judged", iterations=1)).checkpoint
+    train(settings("plain", iterations=1))
+    config = read_config(settings("judged").model)
+    step = Step(judged, 2, 5, cpu)
+    load_weights(step, config, settings("plain").model, ())
+    with pytest.raises(UsageError, match="has no discriminators of these shapes"):
+        load_weights(step, config, settings("plain").model, ("discriminators",))
+    theirs = _tensors(made, "discriminators.")
+    assert not all(torch.equal(tensor, theirs[name]) for name, tensor in step.state().items() if name in theirs)
+    load_weights(step, config, settings("judged").model, ())
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in step.state().items() if name in theirs)
 
 
 def test_what_cannot_be_loaded_is_one_line(settings: Settings, tmp_path: Path) -> None:
