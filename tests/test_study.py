@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import json
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,14 @@ def test_seconds_between_marks_divide_all_of_them() -> None:
     assert [jobs._unit(marks) for marks in ((60.0, 120.0, 240.0), (30.0, 60.0, 180.0), (7.5, 12.5))] == [60, 30, 2.5]
 
 
+class Process:
+    def __init__(self) -> None:
+        self.ended = threading.Event()
+
+    def terminate(self) -> None:
+        self.ended.set()
+
+
 class TestStudy:
     def study(self, folder: Path, **other: Any) -> Study:
         return Study(folder, tuple(entries(["lite", "original"])), pairs=(PAIR,), minutes=(1.0, 2.0), **other)
@@ -167,7 +176,7 @@ class TestStudy:
         """Jobs that would have been processes: their results are made up; original is four times slower."""
         seen: list[jobs.Job] = []
 
-        def work(job: jobs.Job) -> None:
+        def work(job: jobs.Job, _: object) -> None:
             seen.append(job)
             job.output.parent.mkdir(parents=True, exist_ok=True)
             slow = job.preset == ORIGINAL
@@ -229,10 +238,34 @@ class TestStudy:
         self, tmp_path: Path, begun: list[jobs.Job], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         work = study._in_a_process
-        monkeypatch.setattr(study, "_in_a_process", lambda job: "it broke" if job.seed == 1 else work(job))
+        monkeypatch.setattr(study, "_in_a_process", lambda job, _: "it broke" if job.seed == 1 else work(job, _))
         with pytest.raises(FastswapError, match="it broke; it broke"):
             bench_quality(self.study(tmp_path, seeds=(0, 1, 2)), quiet=True)
         assert sorted(job.seed for job in begun if job.kind == "run") == [0, 0, 2, 2]
+
+    def test_interrupted_it_ends_what_runs_and_begins_nothing(
+        self, tmp_path: Path, begun: list[jobs.Job], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        work, ended = study._in_a_process, []
+
+        def interrupted(job: jobs.Job, running: set[Any]) -> None:
+            if job.kind != "run":
+                work(job, running)
+                return
+            begun.append(job)
+            if job.seed == 0:
+                raise KeyboardInterrupt
+            process = Process()
+            running.add(process)
+            ended.append(process.ended.wait(20))
+
+        monkeypatch.setattr(study, "_in_a_process", interrupted)
+        asked = Study(tmp_path, tuple(entries(["lite"])), (PAIR,), tuple(range(6)), (1.0, 2.0), jobs=2)
+        with pytest.raises(KeyboardInterrupt):
+            bench_quality(asked, quiet=True)
+        assert ended
+        assert all(ended)
+        assert len([job for job in begun if job.kind == "run"]) < 6
 
     def test_a_job_survives_its_file(self, tmp_path: Path) -> None:
         job = jobs.Job("run", PAIR, tmp_path, tmp_path / "0.json", 1, False, 0, 9, LITE, 2, (60.0,), 3.5)
@@ -240,7 +273,7 @@ class TestStudy:
 
     def test_a_process_that_dies_leaves_a_line(self, tmp_path: Path) -> None:
         job = jobs.Job("run", PAIR, tmp_path, tmp_path / "0.json", None, True, 0, 9, LITE, 0, (60.0,), 3.5)
-        said = study._in_a_process(job)
+        said = study._in_a_process(job, set())
         assert said is not None
         assert "is not ready: run the study again" in said
         assert not job.output.exists()

@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -31,6 +32,7 @@ from fastswap.storage import write_json
 
 FRAMES = 120  # of the truth that a swap is judged on: nearly five seconds, two to three blinks
 _QUICK_FRAMES = 30
+_PATIENCE = 0.2  # seconds between two requests to end
 PAIRS_SHOWN = tuple(PAIRS)[:3]
 
 
@@ -167,22 +169,32 @@ def _do(study: Study, jobs: Sequence[Job], report: Report) -> None:
     cores: SimpleQueue[int | None] = SimpleQueue()
     for core in _cores(study.jobs or workers.cores()):
         cores.put(core)
+    running: set[subprocess.Popen[bytes]] = set()
 
     def run(job: Job) -> str | None:
         core = cores.get()
         try:
-            return _in_a_process(replace(job, core=core))
+            return _in_a_process(replace(job, core=core), running)
         finally:
             cores.put(core)
 
-    failed = []
-    with ThreadPoolExecutor(cores.qsize()) as pool:
-        for job, fault in zip(missing, pool.map(run, missing), strict=True):
-            failed += [fault] if fault else []
+    faults = []
+    pool = ThreadPoolExecutor(cores.qsize())
+    futures = [pool.submit(run, job) for job in missing]
+    try:
+        for job, future in zip(missing, futures, strict=True):
+            fault = future.result()
+            faults += [fault] if fault else []
             done += 1
             report(done, f"{job.kind} {job.pair} {job.preset.name if job.preset else ''}")
-    if failed:
-        raise FastswapError("; ".join(failed))
+    finally:  # interrupted, what runs ends and what waits does not begin
+        pool.shutdown(wait=False, cancel_futures=True)
+        while not all(future.done() for future in futures):
+            for process in tuple(running):
+                process.terminate()
+            time.sleep(_PATIENCE)
+    if faults:
+        raise FastswapError("; ".join(faults))
 
 
 def _cores(jobs: int) -> Iterator[int | None]:
@@ -191,7 +203,7 @@ def _cores(jobs: int) -> Iterator[int | None]:
         yield own[index % len(own)] if own else None
 
 
-def _in_a_process(job: Job) -> str | None:
+def _in_a_process(job: Job, running: set[subprocess.Popen[bytes]]) -> str | None:
     """What went wrong, None where all is well."""
     job.output.parent.mkdir(parents=True, exist_ok=True)
     asked, log = (job.output.with_suffix(suffix) for suffix in (".job", ".log"))
@@ -200,9 +212,14 @@ def _in_a_process(job: Job) -> str | None:
     paths = [package, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     environment = {**os.environ, **threads, "PYTHONPATH": os.pathsep.join(paths), "FASTSWAP_COMMIT": commit()["id"]}
-    with log.open("w", encoding="utf-8") as file:
-        command = [sys.executable, "-m", "fastswap.bench.quality.job", str(asked)]
-        status = subprocess.run(command, stdout=file, stderr=file, env=environment, check=False).returncode
+    command = [sys.executable, "-m", "fastswap.bench.quality.job", str(asked)]
+    with (
+        log.open("w", encoding="utf-8") as file,
+        subprocess.Popen(command, stdout=file, stderr=file, env=environment) as it,
+    ):
+        running.add(it)
+        status = it.wait()
+        running.discard(it)
     if status == 0 and job.output.exists():
         asked.unlink()
         return None
