@@ -33,7 +33,7 @@ class CudaRecorder:
     (weights, moments) lies outside of the pool. generators: those that the work draws random numbers from."""
 
     def __init__(self, device: torch.device, generators: Sequence[torch.Generator]) -> None:
-        self.stream = torch.cuda.Stream(device)
+        self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self.pool = torch.cuda.graph_pool_handle()
         self.generators = generators
 

@@ -18,9 +18,9 @@ from fastswap.device import resolve_device
 from fastswap.models import ModelConfig, newest_checkpoint
 from fastswap.progress import Report, silent
 from fastswap.storage import atomic, write_json
+from fastswap.training.assemble import make_step, open_feed
 from fastswap.training.checkpoint import restore
 from fastswap.training.feed import Feed
-from fastswap.training.loop import make_step, open_feed
 from fastswap.training.plan import Moment
 from fastswap.training.prepare import prepare
 from fastswap.training.schedule import learning_rate

@@ -14,33 +14,25 @@ import torch
 from fastswap.device import resolve_device
 from fastswap.errors import TrainingError, UsageError
 from fastswap.models import ModelConfig, has_config, write_config
-from fastswap.ops import Jitter
 from fastswap.progress import Report, silent
 from fastswap.training import parallel
 from fastswap.training.ahead import Ahead
-from fastswap.training.batch import advice, find_batch, out_of_memory
+from fastswap.training.assemble import fitting_batch, make_step, open_feed, too_large
+from fastswap.training.background import Background
+from fastswap.training.batch import out_of_memory
 from fastswap.training.checkpoint import resume
-from fastswap.training.dali import DaliFeed, Disk, has_dali
 from fastswap.training.engine import Engine
-from fastswap.training.facecache import FaceCache, default_cache
-from fastswap.training.feed import Feed
-from fastswap.training.losses import open_perceptual
-from fastswap.training.pairing import performance, yaw
-from fastswap.training.placement import MAPPED
 from fastswap.training.plan import Moment, Plan
 from fastswap.training.prepare import prepare
 from fastswap.training.readback import Reading
 from fastswap.training.report import Metrics, Preview
-from fastswap.training.sampler import Sampler
 from fastswap.training.saver import Saver
 from fastswap.training.schedule import jitter_strength
 from fastswap.training.settings import TrainSettings, TrainSummary
-from fastswap.training.sides import Side, shard, stored_size
+from fastswap.training.sides import Side
 from fastswap.training.signals import Stop, locked, stop_on_signals
-from fastswap.training.step import Step
-from fastswap.training.store import Store
-from fastswap.training.timelapse import open_timelapse
-from fastswap.training.weights import frozen_prefixes, load_weights, side_names
+from fastswap.training.timelapse import Timelapse, open_timelapse
+from fastswap.training.weights import load_weights
 
 _TELL_EVERY = 10
 """Iterations between two lines of metrics."""
@@ -63,50 +55,24 @@ def train(settings: TrainSettings, report: Report = silent) -> TrainSummary:
         new = not has_config(settings.model)
         config, sides = prepare(settings)
         if settings.batch == "auto" and new:
-            config = replace(config, batch=_fitting(settings, config, device))
+            config = replace(config, batch=fitting_batch(settings, config, device))
             _LOG.info("a batch of %d fits", config.batch)
         if config.batch % (parallel.world() * settings.accumulate):
             raise UsageError(f"a batch of {config.batch} is not --accumulate {settings.accumulate} equal parts")
         try:
-            with closing(_Run(settings, config, sides, device)) as run:
-                return run(report if parallel.writer() else silent, stop)
+            return _run(settings, config, sides, device, report, stop)
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
         gc.collect()  # the error is gone by now, and with its traceback what filled the memory
-        raise TrainingError(_too_large(settings, config, device))
+        raise TrainingError(too_large(settings, config, device))
 
 
-def _too_large(settings: TrainSettings, config: ModelConfig, device: torch.device) -> str:
-    """What to say where the batch does not fit."""
-    said = f"the memory of {device} is too small for a batch of {config.batch}"
-    if parallel.world() > 1:
-        return f"{said}: give a smaller --batch, or --accumulate"
-    return f"{said}: {advice(config.batch, _fitting(settings, config, device))}"
-
-
-def _fitting(settings: TrainSettings, config: ModelConfig, device: torch.device) -> int:
-    """The largest batch for the network and the device, no larger than a face set. Raises UsageError where several
-    processes would have to try at once."""
-    if parallel.world() > 1:
-        raise UsageError("--batch auto tries what one process can take: find it with one, give all of them the sum")
-    multiple = settings.accumulate
-    most = max(min(side.count for side in config.sides) // multiple * multiple, multiple)
-    return find_batch(lambda: make_step(settings, config, device), multiple=multiple, most=most)
-
-
-def make_step(settings: TrainSettings, config: ModelConfig, device: torch.device) -> Step:
-    """A new step, as the settings and the configuration ask for it."""
-    step = Step(
-        *(config.preset, len(config.sides), config.seed, device),
-        rate=config.learning_rate,
-        precision=settings.precision,
-        frozen=frozen_prefixes(settings.freeze, side_names(config)),
-        accumulate=settings.accumulate,
-    )
-    if settings.perceptual is not None:
-        step.perceptual = open_perceptual(settings.perceptual, device, step.precision.dtype or torch.float32)
-    return step
+def _run(
+    settings: TrainSettings, config: ModelConfig, sides: list[Side], device: torch.device, report: Report, stop: Stop
+) -> TrainSummary:
+    with closing(_Run(settings, config, sides, device)) as run:
+        return run(report if parallel.writer() else silent, stop)
 
 
 class _Run:
@@ -128,6 +94,7 @@ class _Run:
         self.feed = open_feed(settings, config, sides, device)
         self.preview = Preview(self.feed, [side.name for side in config.sides], settings.model / "previews")
         self.timelapse = open_timelapse(settings, config, device) if settings.timelapse and parallel.writer() else None
+        self.painter = Background("preview")
         self.engine = Engine(self.step, settings.engine)
         self.ahead = Ahead(self.feed, device)
         self.losses: dict[str, float] = {}
@@ -137,7 +104,9 @@ class _Run:
             write_config(settings.model, config)
 
     def close(self) -> None:
+        """Lets what is being written be finished."""
         self.saver.close()
+        self.painter.close()
         self.feed.close()
 
     def __call__(self, report: Report, stop: Stop) -> TrainSummary:
@@ -169,6 +138,7 @@ class _Run:
             if self.shown < self.iteration:
                 self._show()
             self.saver.wait()
+            self.painter.wait()
         return self._summary(interrupted=not self.plan.finished(self.iteration))
 
     def _goes_on(self, stop: Stop) -> bool:
@@ -184,11 +154,19 @@ class _Run:
         self.saved = self.iteration
 
     def _show(self) -> None:
-        if parallel.writer():
-            self.preview.write(self.step, self.iteration)
-            if self.timelapse:
-                self.timelapse.write(self.step, self.iteration)
         self.shown = self.iteration
+        if not parallel.writer():
+            return
+        self.painter.wait()
+        films: list[Preview | Timelapse] = [self.preview, *([self.timelapse] if self.timelapse else [])]
+        rendered = [(film.write, film.render(self.step)) for film in films]
+        iteration = self.iteration
+
+        def write() -> None:
+            for write_one, rendering in rendered:
+                write_one(rendering, iteration)
+
+        self.painter.start(write)
 
     def _iterate(self) -> None:
         """One step, and the examples of the next beside it."""
@@ -203,6 +181,7 @@ class _Run:
     def _look(self, metrics: Metrics | None, report: Report, *, last: bool = False) -> None:
         """Checks the losses that have arrived, and tells some of them. last: of all steps."""
         self.saver.poll()
+        self.painter.poll()
         for reading in self.engine.losses(wait=last):
             self._check(reading)
             self.untold = reading
@@ -266,44 +245,3 @@ def _tidy(model: Path) -> None:
 
 def _due(iteration: int, every: int) -> bool:
     return every > 0 and iteration % every == 0
-
-
-def open_feed(settings: TrainSettings, config: ModelConfig, sides: list[Side], device: torch.device) -> Feed:
-    """What shows this process its faces: all of them, or with `shard` every world-th of each side."""
-    preset, rank, world = config.preset, parallel.rank(), parallel.world()
-    own = slice(rank, None, world) if settings.shard else slice(None)
-    doing = [performance(side.faces, side.rows)[own] for side in sides]
-    degrees = [yaw(side.faces, side.rows)[own] for side in sides] if settings.sampling == "yaw" else []
-    if settings.shard:
-        sides = [shard(side, rank, world) for side in sides]
-    sampler = Sampler(
-        [len(side.rows) for side in sides],
-        config.batch,
-        config.seed,
-        performances=doing,
-        yaw=degrees,
-        mixup=preset.objective.mixup if preset.objective.adversary == "lsgan" else 0.0,
-        rank=rank,
-        world=world,
-        sharded=settings.shard,
-    )
-    jitter = Jitter().without(
-        warp=not settings.warp, flip=not settings.flip, colour=not (settings.colour and preset.colour)
-    )
-    size = stored_size(sides, preset.size_out, config.coverage)
-    if settings.loader == "dali":
-        disk = Disk(sides, preset.objective, size, sampler, device)
-        return DaliFeed(disk, sampler, preset, coverage=config.coverage, jitter=jitter)
-    cache = FaceCache(settings.cache or default_cache(), required=settings.cache is not None)
-    store = Store.open(
-        sides,
-        preset.objective,
-        size,
-        device,
-        place=settings.store,
-        cache=cache if settings.keep_faces else None,
-        sharing=parallel.neighbours(),
-    )
-    if store.place == MAPPED and settings.loader == "auto" and has_dali():
-        _LOG.info("--loader dali decodes faces as they are shown, and keeps none on disk beside their pictures")
-    return Feed(store, sampler, preset, coverage=config.coverage, jitter=jitter)

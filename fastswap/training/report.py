@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from torch import Tensor
 from fastswap.errors import TrainingError
 from fastswap.models import SwapModel
 from fastswap.storage import atomic
+from fastswap.training.background import Copier, Copies
 from fastswap.training.feed import Feed
 from fastswap.training.step import Step
 
@@ -28,32 +30,56 @@ _GAP = 2
 METRICS_NAME = "metrics.jsonl"
 
 
+@dataclass(frozen=True)
+class Rendering:
+    """Rows of tiles on their way from the device: a label, and uint8 [N, size, size, 3], for each."""
+
+    labels: list[str]
+    tiles: Copies
+
+    @staticmethod
+    def of(rows: Sequence[tuple[str, Tensor]], copier: Copier) -> Rendering:
+        """rows: labels and tiles. What the copier copied before is no longer in use."""
+        return Rendering(
+            [label for label, _ in rows], copier({str(number): tiles for number, (_, tiles) in enumerate(rows)})
+        )
+
+    def sheet(self) -> NDArray[np.uint8]:
+        """One picture of the rows, uint8 [h, w, 3] RGB, the shorter ones filled up with black, once they are here."""
+        tiles = self.tiles.wait()
+        rows = [_row(label, tiles[str(number)].numpy()) for number, label in enumerate(self.labels)]
+        width = max(row.shape[1] for row in rows)
+        return np.concatenate([np.pad(row, ((0, _GAP), (0, width - row.shape[1]), (0, 0))) for row in rows])
+
+
 class Preview:
     """The same faces again and again, as they are and as each side: rows A, A->A, A->B, B, B->B, B->A. `board`: who is
-    shown each sheet too, if anybody."""
+    shown each sheet too, if anybody. What is rendered in the order of the training is written beside it."""
 
     def __init__(self, feed: Feed, names: Sequence[str], folder: Path) -> None:
         self.names = names
         self.folder = folder
         self.board: Metrics | None = None
         self.faces = [feed.plain(side, min(COLUMNS, count))[1] for side, count in enumerate(feed.counts)]
+        self._copier = Copier()
 
-    def write(self, step: Step, iteration: int) -> Path:
-        """Writes `step-NNNNNNNN.png` and `latest.png`, atomically; returns the former."""
-        picture = self._sheet(step)
-        for name in (f"step-{iteration:08d}.png", "latest.png"):
-            write_png(self.folder / name, picture)
-        if self.board is not None:
-            self.board.show("preview", picture, iteration)
-        return self.folder / f"step-{iteration:08d}.png"
-
-    def _sheet(self, step: Step) -> NDArray[np.uint8]:
+    def render(self, step: Step) -> Rendering:
+        """The faces as the step's network sees them now. The rendering before was written."""
         rows = []
         for side, faces in enumerate(self.faces):
             order = [side, *(other for other in range(len(self.faces)) if other != side)]
             labels = [(f"{self.names[side]}->{self.names[other]}", other) for other in order]
             rows += swapped_rows(step.shown, faces, self.names[side], labels, step.preset.size_out)
-        return sheet(rows)
+        return Rendering.of(rows, self._copier)
+
+    def write(self, rendering: Rendering, iteration: int) -> Path:
+        """Writes `step-NNNNNNNN.png` and `latest.png`, atomically; returns the former."""
+        picture = rendering.sheet()
+        for name in (f"step-{iteration:08d}.png", "latest.png"):
+            write_png(self.folder / name, picture)
+        if self.board is not None:
+            self.board.show("preview", picture, iteration)
+        return self.folder / f"step-{iteration:08d}.png"
 
 
 @torch.inference_mode()
@@ -63,27 +89,24 @@ def swapped_rows(
     label: str,
     sides: Sequence[tuple[str, int]],  # the label of a row, and which side it shows
     size: int,
-) -> list[NDArray[np.uint8]]:
-    """The faces as they are, then as each side: rows of tiles of `size` px."""
+) -> list[tuple[str, Tensor]]:
+    """The faces as they are, then as each side: labels, and tiles uint8 [N, size, size, 3] RGB on their device."""
     original = torch.nn.functional.interpolate(faces, size=(size, size), mode="area")
-    rows = [_row(label, original)]
+    rows = [(label, _tiles(original))]
     for name, side in sides:
         colour, mask = network(faces.contiguous(memory_format=torch.channels_last), side)
-        rows.append(_row(name, torch.lerp(original, colour, mask)))
+        rows.append((name, _tiles(torch.lerp(original, colour, mask))))
     return rows
 
 
-def sheet(rows: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """One picture of rows, the shorter ones filled up with black."""
-    width = max(row.shape[1] for row in rows)
-    return np.concatenate([np.pad(row, ((0, _GAP), (0, width - row.shape[1]), (0, 0))) for row in rows])
+def _tiles(faces: Tensor) -> Tensor:
+    return (faces.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
-def _row(label: str, faces: Tensor) -> NDArray[np.uint8]:
-    """One labelled row, uint8 [size, width, 3] RGB, of faces [N, 3, size, size] 0..1."""
+def _row(label: str, tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """One labelled row, uint8 [size, width, 3] RGB, of tiles [N, size, size, 3]."""
     import cv2
 
-    tiles = (faces.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
     head = np.zeros((tiles.shape[1], _LABEL, 3), np.uint8)
     cv2.putText(
         head, label, (4, tiles.shape[1] // 2 + 5), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1, cv2.LINE_AA

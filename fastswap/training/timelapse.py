@@ -15,7 +15,8 @@ from fastswap.faces import FaceFinder, align, pixel_matrix
 from fastswap.faceset import FaceSet
 from fastswap.models import ModelConfig
 from fastswap.ops import warp
-from fastswap.training.report import COLUMNS, sheet, swapped_rows, write_png
+from fastswap.training.background import Copier
+from fastswap.training.report import COLUMNS, Rendering, swapped_rows, write_png
 from fastswap.training.settings import TrainSettings
 from fastswap.training.step import Step
 from fastswap.video import open_video
@@ -29,13 +30,18 @@ class Timelapse:
 
     def __init__(self, faces: Tensor, names: Sequence[str], folder: Path) -> None:
         self.faces, self.names, self.folder = faces, names, folder
+        self._copier = Copier()
 
-    def write(self, step: Step, iteration: int) -> Path:
-        """Writes `step-NNNNNNNN.png`, atomically: the faces as they are, below them as each side. All pictures have the
-        same even size."""
+    def render(self, step: Step) -> Rendering:
+        """The faces as they are, below them as each side, by the step's network as it is now. The rendering before was
+        written."""
         order = [(name, side) for side, name in enumerate(self.names)]
+        return Rendering.of(swapped_rows(step.shown, self.faces, "", order, step.preset.size_out), self._copier)
+
+    def write(self, rendering: Rendering, iteration: int) -> Path:
+        """Writes `step-NNNNNNNN.png`, atomically. All pictures have the same even size."""
         path = self.folder / f"step-{iteration:08d}.png"
-        write_png(path, sheet(swapped_rows(step.shown, self.faces, "", order, step.preset.size_out)))
+        write_png(path, rendering.sheet())
         return path
 
 

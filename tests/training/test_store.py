@@ -18,9 +18,9 @@ from fastswap.faceset import FaceSet
 from fastswap.models import newest_checkpoint
 from fastswap.ops import Jitter
 from fastswap.training import TrainSettings, parallel, placement, store, train
+from fastswap.training.assemble import open_feed
 from fastswap.training.facecache import FaceCache
 from fastswap.training.feed import Feed
-from fastswap.training.loop import open_feed
 from fastswap.training.placement import choose_place, free_memory
 from fastswap.training.prepare import prepare
 from fastswap.training.sampler import Sampler
