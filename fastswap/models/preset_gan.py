@@ -19,7 +19,7 @@ _ADVERSARY_FROM = (0.6, 0.8)
 
 _OBJECTIVE = Objective(
     dssim=1.0, l1=3.0, mask=0.5, agreement=0.5, eyes=4.0, mouth=3.0,
-    adversary="relativistic", adversarial=0.1, r1=0.002, r2=0.002,
+    adversary="relativistic", adversarial=0.1, r1=0.5, r2=0.5,
     schedules=(Schedule("adversarial", _ADVERSARY_FROM, (0.0, 1.0), linear=True),),
 )  # fmt: skip
 
@@ -49,6 +49,7 @@ GAN_128 = replace(
         residual=(1, 1, 1), head=True, attention=(16, 32), standardise=True,
     ),
     discriminator=DiscriminatorSpec(size=128, stem=2, channels=(128, 256, 256), kernel=3, attention=(16,), unet=True),
+    objective=replace(_OBJECTIVE, r1=2.0, r2=2.0),  # a mean over more logits
     optimisation=replace(_OPTIMISATION, learning_rate=5e-4, warm_up=200, ema=0.999),
     batch=32, iterations=60_000,
 )  # fmt: skip
