@@ -16,6 +16,9 @@ from fastswap.bench.table import tables
 from fastswap.doctor import Diagnosis
 from fastswap.models import Summary
 
+_SMALL = 1e-3
+"""What three decimals would round away is shown by its leading digits."""
+
 
 def as_json(summary: Any) -> Any:
     """The summary as plain JSON values."""
@@ -53,7 +56,9 @@ def _plain(value: Any) -> str:
         return ", ".join(f"{key}: {_plain(item)}" for key, item in value.items()) or "none"
     if isinstance(value, list):
         return ", ".join(_plain(item) for item in value) or "none"
-    return f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.2g}" if 0 < abs(value) < _SMALL else f"{value:.3f}".rstrip("0").rstrip(".")
 
 
 def _table(rows: dict[str, dict[str, Any]]) -> Table:

@@ -123,15 +123,18 @@ def ramp(step: Step, feed: Feed, start: int, report: Report = silent, steps: int
 
 
 def steepest(curve: Curve) -> float | None:
-    """The rate at which the loss falls fastest over the logarithm of the rate, before the smoothed loss is least; None
-    where it does not fall. The slope is that of the straight line through the steps around each: it does not lag
-    behind as the slope of the smoothed loss would."""
+    """The rate at which the loss falls fastest, in shares of itself, over the logarithm of the rate, before it is least
+    (smoothed); None where it does not fall. The slope is that of the straight line through the steps around each,
+    which does not lag behind as the smoothed loss does. In shares, since a new network's loss falls by as much at low
+    rates: for `lite` and three seeds the suggestion is 2.7e-4 to 3.4e-4, by differences 7e-6 to 3e-5."""
     known = int(np.isfinite(curve.losses).sum())
     last = min(int(curve.smoothed[:known].argmin()), known - 1 - _REACH) if known else 0
     if last < _REACH:
         return None
+    losses = curve.losses[:known]
+    height = np.log(losses) if losses.min() > 0 else losses  # an adversary's share of the loss may be negative
     line = np.arange(-_REACH, _REACH + 1) / np.square(np.arange(-_REACH, _REACH + 1)).sum()
-    slopes = np.correlate(curve.losses[:known], line, mode="valid")[: last - _REACH + 1]
+    slopes = np.correlate(height, line, mode="valid")[: last - _REACH + 1]
     place = int(slopes.argmin())
     return float(curve.rates[place + _REACH]) if slopes[place] < 0 else None
 

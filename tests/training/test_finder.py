@@ -31,7 +31,7 @@ def _files(folder: Path) -> dict[str, str]:
 
 def test_the_rate_is_where_the_loss_falls_fastest() -> None:
     place = np.linspace(0, 1, 100)
-    falling = 1 / (1 + np.exp(25 * (place - 0.5))) + np.maximum(place - 0.8, 0) * 40
+    falling = np.exp(-2 / (1 + np.exp(-25 * (place - 0.5)))) + np.maximum(place - 0.8, 0) * 40
     suggestion = steepest(_curve(falling.tolist()))
     assert suggestion == pytest.approx(10**-3.5, rel=0.15)
 
