@@ -1,9 +1,8 @@
-"""`fastswap` with the tests' presets in float32, for torchrun: crew.py train -A ... FASTSWAP_DIES="RANK ITERATION FILE"
+"""`fastswap` with the tests' presets, for torchrun: crew.py train -A ... FASTSWAP_DIES="RANK ITERATION FILE"
 has that rank killed in that step, once: the file says that it was."""
 
 from __future__ import annotations
 
-import functools
 import os
 import signal
 import sys
@@ -41,7 +40,6 @@ def _die(rank: str, iteration: str, file: str) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    Step.__init__ = functools.partialmethod(Step.__init__, precision="fp32")  # type: ignore[assignment]
     PRESETS["tiny"], PRESETS["tiny-gan"] = {32: TINY}, {32: GAN}
     if "FASTSWAP_DIES" in os.environ:
         _die(*os.environ["FASTSWAP_DIES"].split())

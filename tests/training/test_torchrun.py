@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from fastswap.models import newest_checkpoint
+from fastswap.models import WEIGHTS, newest_checkpoint
 
 pytestmark = pytest.mark.slow
 CREW = Path(__file__).with_name("crew.py")
@@ -31,7 +31,7 @@ def _command(
 ) -> list[str]:
     training = ["train", "-A", str(faces[0]), "-B", str(faces[1]), "-m", str(model), "-t", network]
     length = ["-i", str(iterations), "--save-every", str(SAVE_EVERY), "--preview-every", "0"]
-    place = ["--cache", str(model.parent / "cache"), "--device", "cpu"]
+    place = ["--cache", str(model.parent / "cache"), "--device", "cpu", "--precision", "fp32"]
     return [sys.executable, *torchrun, str(CREW), *training, *length, *place]
 
 
@@ -43,10 +43,8 @@ def _train(command: list[str], **environment: str) -> subprocess.CompletedProces
     return subprocess.run(command, env=_environment(**environment), capture_output=True, text=True, timeout=300)
 
 
-def _weights(model: Path) -> Weights:
-    checkpoint = newest_checkpoint(model)
-    assert checkpoint
-    return load_file(checkpoint.path)
+def _weights(model: Path, iteration: int = ITERATIONS) -> Weights:
+    return load_file(model / f"checkpoints/step-{iteration:08d}.safetensors")
 
 
 def _same(one: Weights, other: Weights) -> bool:
@@ -63,20 +61,26 @@ def undisturbed(pair: Faces, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _apart(one: Weights, other: Weights, start: Weights) -> float:
-    """How far two models lie from each other, as a share of how far they came; their moving averages alike."""
-    moved = sum((one[name] - start[name]).double().square().sum() for name in start)
-    between = sum((one[name] - other[name]).double().square().sum() for name in start)
-    return float((between / moved).sqrt())
+    """How far the weights of two models lie from each other, as a share of how far they came."""
+    names = [name for name in start if name.startswith((WEIGHTS, "discriminators."))]
+    moved = torch.cat([(one[name] - start[name]).flatten() for name in names])
+    between = torch.cat([(one[name] - other[name]).flatten() for name in names])
+    return float(between.norm() / moved.norm())
 
 
-def test_two_processes_learn_what_one_learns(pair: Faces, undisturbed: Path, tmp_path: Path) -> None:
-    """The sums of a step are the same numbers added in another order: 1e-7 of them, which Adam makes more of where a
-    gradient is about zero, for it divides by its size. What is wrong by a factor or a face is 1e-1 here."""
-    alone, start = tmp_path / "alone", tmp_path / "start"
-    for model, iterations in ((alone, ITERATIONS), (start, 1)):
-        done = _train(_command(pair, model, iterations=iterations))
-        assert done.returncode == 0, done.stderr
-    assert _apart(_weights(alone), _weights(undisturbed), _weights(start)) < 1e-3
+@pytest.mark.parametrize("network", ["tiny", "tiny-gan"])
+def test_two_processes_learn_what_one_learns(
+    pair: Faces, request: pytest.FixtureRequest, tmp_path: Path, network: str
+) -> None:
+    """The sums of a step are the same numbers added in another order, 1e-7 of them apart, and Adam makes more of that
+    where a gradient is about zero: 3e-6 of the way are measured. A wrong factor or face costs a hundred times 1e-4."""
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    assert _train(_command(pair, alone, network=network)).returncode == 0
+    if network == "tiny":
+        assert _train(_command(pair, together, *TORCHRUN, network=network)).returncode == 0
+    else:
+        together = request.getfixturevalue("undisturbed")
+    assert _apart(_weights(alone), _weights(together), start=_weights(alone, SAVE_EVERY)) < 1e-4
 
 
 def test_one_rank_writes_and_reports(undisturbed: Path) -> None:
@@ -85,12 +89,9 @@ def test_one_rank_writes_and_reports(undisturbed: Path) -> None:
     assert len(list((undisturbed / "logs").glob("events*"))) == 1
 
 
-def test_a_killed_rank_ends_all_in_one_line_and_the_run_goes_on_to_the_same_bits(
-    pair: Faces, undisturbed: Path, tmp_path: Path
-) -> None:
+def test_a_killed_rank_ends_all_within_a_minute_in_one_line(pair: Faces, tmp_path: Path) -> None:
     model = tmp_path / "model"
     died = tmp_path / "died"
-    began = time.monotonic()
     with subprocess.Popen(
         _command(pair, model, *TORCHRUN),
         env=_environment(FASTSWAP_DIES=f"1 7 {died}"), stderr=subprocess.PIPE, text=True,
@@ -101,14 +102,12 @@ def test_a_killed_rank_ends_all_in_one_line_and_the_run_goes_on_to_the_same_bits
         _, log = run.communicate(timeout=300)
     assert run.returncode
     assert died.exists(), log
-    assert time.monotonic() - killed < LONGEST, f"started at {began}"
+    assert time.monotonic() - killed < LONGEST
     lines = [line for line in log.splitlines() if line.startswith("fastswap: ")]
     assert any("rank 1 is gone" in line and "it goes on from iteration 5" in line for line in lines), log
     checkpoint = newest_checkpoint(model)
     assert checkpoint
-    assert checkpoint.iteration == 5
-    assert _train(_command(pair, model, *TORCHRUN)).returncode == 0
-    assert _same(_weights(model), _weights(undisturbed))
+    assert checkpoint.iteration == SAVE_EVERY
 
 
 def test_torchrun_restarts_all_from_the_last_checkpoint_to_the_same_bits(
@@ -133,11 +132,6 @@ def test_a_signal_stops_all_ranks_at_the_same_step_and_rank_0_saves(pair: Faces,
         _, log = run.communicate(timeout=300)
     checkpoint = newest_checkpoint(model)
     assert checkpoint, log
-    assert "rank" not in "".join(line for line in log.splitlines() if line.startswith("fastswap: ")), log
-    assert 0 < checkpoint.iteration < 100_000
-
-
-def test_a_batch_that_two_cannot_share_is_refused(pair: Faces, tmp_path: Path) -> None:
-    done = _train([*_command(pair, tmp_path / "model", *TORCHRUN), "-b", "5"])
-    assert done.returncode
-    assert "a batch of 5 cannot be shared by 2 processes" in done.stderr
+    assert log.count("finishing this step and saving") == 1
+    assert "is gone" not in log
+    assert SAVE_EVERY <= checkpoint.iteration < 100_000
