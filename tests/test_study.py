@@ -316,6 +316,12 @@ class TestVerdicts:
             "over_constant": (True, False),
         }
 
+    def test_one_seed_agrees_with_nobody(self, gan: Preset) -> None:
+        runs = [run(PAIR, label, 0, {"margin": margin}) for label, margin in (("gan-96", 9.0), ("lite-96", 1.0))]
+        found = list(verdict.verdicts(record(runs, {"lite-96": LITE, "gan-96": gan}, PAIR)))
+        assert [each.wins for each in found if each.metric in ("margin", "over_constant")] == [True, True]
+        assert not any(each.apart for each in found)
+
     def test_noise_is_not_sharper_than_the_truth(self) -> None:
         assert verdict.goodness("sharpness", 1.0) > verdict.goodness("sharpness", 0.7)
         assert verdict.goodness("sharpness", 0.7) > verdict.goodness("sharpness", 1.6)

@@ -53,3 +53,5 @@ def _panel(panel: Any, record: Record, pair: str, metric: str) -> None:
             panel.axhline(level, color="#777777", linestyle=style, linewidth=0.9, label=name)
     if metric == "sharpness":
         panel.set_yscale("log")
+        panel.yaxis.set_major_formatter("{x:g}")
+        panel.yaxis.set_minor_formatter("{x:g}")

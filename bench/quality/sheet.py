@@ -12,7 +12,7 @@ from fastswap.quality.metrics import Picture
 from fastswap.storage import atomic
 
 _HEADER = 22  # px
-_JPEG = 86
+_JPEG = 78
 
 
 def write_sheet(path: Path, columns: Mapping[str, Path]) -> None:

@@ -35,7 +35,7 @@ class Point:
 @dataclass(frozen=True)
 class Verdict:
     """At the longest mark of a pair. rival: None where the metric is held against a limit; apart: the worst seed of the
-    winner is better than the best of the loser."""
+    winner is better than the best of the loser; never with a single seed."""
 
     pair: str
     rival: str | None
@@ -99,7 +99,7 @@ def verdicts(record: Record) -> Iterator[Verdict]:
                     yield _against(pair, rival, metric, own[-1], other[-1])
         over = curve(record, pair, own_label, "over_constant")
         if over:
-            wins, apart = over[-1].middle >= OVER_CONSTANT, over[-1].low >= OVER_CONSTANT
+            wins, apart = over[-1].middle >= OVER_CONSTANT, over[-1].seeds > 1 and over[-1].low >= OVER_CONSTANT
             yield Verdict(pair, None, "over_constant", over[-1], OVER_CONSTANT, wins, apart)
 
 
@@ -134,4 +134,5 @@ def _against(pair: str, rival: str, metric: str, own: Point, other: Point) -> Ve
     better, worse = (own, other) if wins else (other, own)
     least = min(goodness(metric, each) for each in (better.low, better.high))
     most = max(goodness(metric, each) for each in (worse.low, worse.middle, worse.high))
-    return Verdict(pair, rival, metric, own, other.middle, wins, least > most)
+    several = min(own.seeds, other.seeds) > 1
+    return Verdict(pair, rival, metric, own, other.middle, wins, several and least > most)
