@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -111,7 +112,7 @@ def _join(device: torch.device) -> None:
         dist.init_process_group(_BACKENDS[device.type], timeout=LIMIT, device_id=bound)
     except (RuntimeError, ValueError) as error:
         address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
-        raise TrainingError(f"the other processes cannot be reached at {address} ({_first_line(error)})") from error
+        raise TrainingError(f"the other processes cannot be reached at {address} ({_reason(error)})") from error
 
 
 def _abandon(device: torch.device) -> None:
@@ -134,11 +135,13 @@ def watched() -> Iterator[None]:
         raise
     except RuntimeError as error:
         who = f"rank {1 - rank()}" if world() == 2 else "another rank"
-        raise RankLostError(f"{who} is gone ({_first_line(error)})") from error
+        raise RankLostError(f"{who} is gone ({_reason(error)})") from error
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].split("] ")[-1].rstrip(". ")
+def _reason(error: BaseException) -> str:
+    """The first sentence, without the place in gloo's source that it begins with."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return re.sub(r"^\[\S+:\d+\] ", "", line).split(". ")[0].rstrip(".")
 
 
 def average(x: Tensor) -> Tensor:
@@ -169,9 +172,9 @@ class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, sides: int) -> Tensor:
         ctx.sides = sides
-        parts = x.new_empty(world() * x.shape[0], *x.shape[1:])
+        parts = x.new_empty(world(), *x.shape)
         with watched():
-            dist.all_gather_into_tensor(parts, x.contiguous())
+            dist.all_gather(list(parts.unbind()), x.contiguous())
         return parts.view(world(), sides, -1, *x.shape[1:]).transpose(0, 1).flatten(0, 2)
 
     @staticmethod
