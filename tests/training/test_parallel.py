@@ -14,6 +14,8 @@ from torch import Tensor
 
 from fastswap.errors import UsageError
 from fastswap.training import parallel
+from fastswap.training.capture import CudaRecorder
+from fastswap.training.gradients import Gradients
 
 RANKS = 3
 """Not a power of two: sums of three have an order."""
@@ -93,3 +95,37 @@ def test_one_process_sends_nothing() -> None:
         assert (device, parallel.rank(), parallel.world()) == (torch.device("cpu"), 0, 1)
         assert parallel.gather(rows, 2) is rows
         assert parallel.agree(True, 2.5) == (True, 2.5)
+
+
+@pytest.mark.gpu
+def test_buckets_that_nccl_sends_are_captured_with_the_step(cuda: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a group of one, told that it is two: the sum is its own gradient, the mean half of it."""
+    device = torch.device(cuda, 0)
+    torch.distributed.init_process_group(
+        "cpu:gloo,cuda:nccl", store=torch.distributed.HashStore(), rank=0, world_size=1, device_id=device
+    )
+    try:
+        monkeypatch.setattr(parallel, "world", lambda: 2)
+        layers = torch.nn.Sequential(*(torch.nn.Linear(64, 64) for _ in range(4))).to(device)
+        gradients = Gradients(layers.parameters(), bucket=20_000)
+        x = torch.randn(8, 64, device=device)
+
+        def work() -> Found:
+            for parameter in layers.parameters():
+                parameter.grad = None
+            gradients.start()
+            layers(x).square().mean().backward()
+            gradients.finish()
+            return {name: p.grad.clone() for name, p in layers.named_parameters() if p.grad is not None}
+
+        recorder = CudaRecorder(device, [])
+        for _ in range(3):
+            recorder.warm_up(work)
+        graph = recorder.capture(work)
+        x.normal_()
+        graph.replay()
+        wanted = torch.autograd.grad(layers(x).square().mean(), list(layers.parameters()))
+        for (_, got), whole in zip(graph.outputs.items(), wanted, strict=True):
+            torch.testing.assert_close(got, whole / 2, rtol=1e-2, atol=1e-4)  # TF32
+    finally:
+        torch.distributed.destroy_process_group()
