@@ -114,7 +114,7 @@ class _Run:
         try:
             return self._train(report, stop)
         except parallel.RankLostError as error:
-            saved = self.saver.iteration
+            saved = self.saver.iteration if parallel.writer() else self.saved
             raise parallel.RankLostError(f"{error}: start again, it goes on from iteration {saved}") from error
 
     def _train(self, report: Report, stop: Stop) -> TrainSummary:

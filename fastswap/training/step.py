@@ -221,10 +221,6 @@ class Step:
         for name, tensor in self.state().items():
             tensor.copy_(tensors[name])
 
-    def finite(self) -> bool:
-        """True where every weight is a number."""
-        return all(bool(torch.isfinite(p).all()) for p in self.generator.parameters())
-
 
 def _place(network: _Network, device: torch.device) -> _Network:
     placed: _Network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
