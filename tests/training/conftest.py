@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +14,8 @@ import pytest
 
 from fastswap.models import PRESETS
 from fastswap.training import TrainSettings
+from fastswap.training.plan import Moment
+from fastswap.training.step import Step
 
 Settings = Callable[..., TrainSettings]
 
@@ -61,3 +65,20 @@ def settings(pair: tuple[Path, Path], tmp_path: Path) -> Settings:
         return TrainSettings(pair[0], pair[1], tmp_path / name, **{**base, **changes})  # type: ignore[arg-type]
 
     return make
+
+
+@pytest.fixture
+def interrupt_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Has this process interrupted in the step of that number."""
+    original = Step.prepare
+
+    def arm(iteration: int) -> None:
+        def prepare(self: Step, moment: Moment) -> None:
+            if moment.iteration == iteration - 1:
+                monkeypatch.setattr(Step, "prepare", original)
+                os.kill(os.getpid(), signal.SIGINT)
+            original(self, moment)
+
+        monkeypatch.setattr(Step, "prepare", prepare)
+
+    return arm

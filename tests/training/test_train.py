@@ -16,10 +16,8 @@ import torch
 from safetensors.torch import load_file
 
 from fastswap.errors import DamagedFileError, InputError, TrainingError, UsageError
-from fastswap.models import TrainedModel, read_config
+from fastswap.models import TrainedModel
 from fastswap.training import TrainSettings, train
-from fastswap.training.examples import Examples
-from fastswap.training.plan import Moment
 from fastswap.training.report import Preview, Rendering
 from fastswap.training.step import Step
 
@@ -62,23 +60,6 @@ def test_an_interrupted_run_ends_with_the_same_bits(settings: Settings, interrup
     cut = train(settings("cut", iterations=17))
     assert (cut.iteration, cut.iterations, cut.interrupted) == (17, 10, False)
     assert _same(whole.checkpoint, cut.checkpoint)
-
-
-@pytest.fixture
-def interrupt_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Has this process interrupted in the step of that number."""
-    original = Step.prepare
-
-    def arm(iteration: int) -> None:
-        def prepare(self: Step, moment: Moment) -> None:
-            if moment.iteration == iteration - 1:
-                monkeypatch.setattr(Step, "prepare", original)
-                os.kill(os.getpid(), signal.SIGINT)
-            original(self, moment)
-
-        monkeypatch.setattr(Step, "prepare", prepare)
-
-    return arm
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -300,70 +281,3 @@ def test_a_signal_during_the_preview_loses_nothing(settings: Settings, monkeypat
     summary = train(settings(iterations=12, save_every=0, preview_every=7))
     assert (summary.iteration, summary.interrupted) == (7, True)
     assert summary.checkpoint.endswith("step-00000007.safetensors")
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"optimiser": "adabelief"},
-        {"optimiser": "adamw", "dropout": 0.5, "clip": 0.5},
-        {"precision": "fp32", "accumulate": 2},
-        {"batch": "auto"},
-    ],
-    ids=lambda changes: "-".join(changes),
-)
-def test_what_is_asked_of_the_engine_is_done_and_resumes_to_the_same_bits(
-    settings: Settings, changes: dict[str, object], interrupt_at: Callable[[int], None]
-) -> None:
-    whole = train(settings("whole", **changes))
-    interrupt_at(6)
-    train(settings("cut", **changes))
-    cut = train(settings("cut", **changes))
-    assert _same(whole.checkpoint, cut.checkpoint)
-    kept = read_config(settings("whole").model)
-    assert kept.preset.optimisation.optimiser == changes.get("optimiser", "adam")
-    assert kept.preset.optimisation.dropout == changes.get("dropout", 0.0)
-    assert kept.batch == (9 if "batch" in changes else 4), "no more than B has faces"
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"optimiser": "sgd"}, "choose one of adam, adamw, adabelief"),
-        ({"dropout": 1.0}, "below 1"),
-        ({"engine": "graph"}, "on the CPU choose eager or compile"),
-        ({"precision": "fp16"}, "for GPUs without bf16"),
-        ({"accumulate": 3}, "a batch of 4 is not --accumulate 3 equal parts"),
-        ({"accumulate": 0}, "accumulate is 0"),
-    ],
-)
-def test_what_the_engine_cannot_do_is_one_line_and_leaves_no_model(
-    settings: Settings, changes: dict[str, object], message: str
-) -> None:
-    asked = settings(**changes)
-    with pytest.raises(UsageError, match=message):
-        train(asked)
-    assert not list(asked.model.glob("config.json"))
-
-
-def test_another_optimiser_than_the_models_is_refused(settings: Settings) -> None:
-    train(settings(iterations=2))
-    with pytest.raises(UsageError, match="is trained by adam, not adabelief"):
-        train(settings(optimiser="adabelief"))
-
-
-def test_memory_that_runs_out_is_one_line_with_the_batch_that_fits(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    original = Step.compute
-
-    def compute(self: Step, examples: Examples, terms: frozenset[str]) -> dict[str, torch.Tensor]:
-        if len(examples.warped) > 4:
-            raise torch.OutOfMemoryError("no room")
-        return original(self, examples, terms)
-
-    monkeypatch.setattr(Step, "compute", compute)
-    monkeypatch.setattr("fastswap.training.batch.available", lambda: 2e6)
-    with pytest.raises(TrainingError, match=r"too small for a batch of 4: a batch of \d fits: give --batch") as caught:
-        train(settings())
-    assert "\n" not in str(caught.value)
