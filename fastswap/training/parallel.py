@@ -108,8 +108,14 @@ def _local_gpu() -> torch.device:
 def _join(device: torch.device) -> None:
     """Connects to the others. `device_id` has NCCL connect now: it cannot while a graph is captured."""
     bound = device if device.type == "cuda" else None
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     try:
-        dist.init_process_group(_BACKENDS[device.type], timeout=LIMIT, device_id=bound)
+        store, number, count = next(dist.rendezvous("env://", timeout=LIMIT))
+        # torchrun keeps its store over a restart: without a prefix a rank may read where a dead one listened
+        store = dist.distributed_c10d.PrefixStore(f"attempt-{attempt}", store)
+        dist.init_process_group(
+            _BACKENDS[device.type], timeout=LIMIT, device_id=bound, store=store, rank=number, world_size=count
+        )
     except (RuntimeError, ValueError) as error:
         address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
         raise TrainingError(f"the other processes cannot be reached at {address} ({_reason(error)})") from error
