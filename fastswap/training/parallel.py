@@ -20,6 +20,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from fastswap.errors import FastswapError, TrainingError, UsageError
 
@@ -110,9 +112,9 @@ def _join(device: torch.device) -> None:
     bound = device if device.type == "cuda" else None
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     try:
-        store, number, count = next(dist.rendezvous("env://", timeout=LIMIT))
+        store, number, count = next(rendezvous("env://", timeout=LIMIT))
         # torchrun keeps its store over a restart: without a prefix a rank may read where a dead one listened
-        store = dist.distributed_c10d.PrefixStore(f"attempt-{attempt}", store)
+        store = PrefixStore(f"attempt-{attempt}", store)
         dist.init_process_group(
             _BACKENDS[device.type], timeout=LIMIT, device_id=bound, store=store, rank=number, world_size=count
         )
