@@ -135,13 +135,15 @@ class Step:
             return self.reconstruct(examples.warped.contiguous(memory_format=torch.channels_last))
 
     def _oppose(self, pieces: list[Examples], outputs: list[Reconstruction], terms: Set[str]) -> dict[str, Tensor]:
-        """One step of the discriminators. With a penalty on their gradients they run in float32."""
+        """One step of the discriminators. With a penalty on their gradients they run in float32 where float16 would be
+        the choice: its exponents are too narrow for gradients of gradients."""
         assert self.discriminators is not None
         assert self.opponent is not None
         means = Means(self.accumulate)
+        wide = bool(PENALTIES & terms) and self.opponent.scale is not None
         for number, (piece, output) in enumerate(zip(pieces, outputs, strict=True)):
             scene = Scene.of(self.preset, piece, output)
-            with self.precision.autocast(enabled=not PENALTIES & terms):
+            with self.precision.autocast(enabled=not wide):
                 parts = discriminator_terms(self.discriminators, self.preset, scene, terms)
             penalties = [self.controls[name] * parts[name] for name in sorted(PENALTIES & terms)]
             total = torch.stack([parts["discriminator"], *penalties]).sum()
