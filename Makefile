@@ -2,8 +2,9 @@
 # make test   everything that CI runs: style, types, tests
 # make check  the same, with a warm virtual environment assumed
 # make bench  measure the operations into bench/results (RECORD=name), then make docs/kernels.md
+# make bench-train  measure the training into bench/results (TRAIN_RECORD=name, TRAIN="--presets gan:64"), then docs/training.md
 # make quality  what a second of training buys: presets on puppets with a known truth (hours), then docs/quality.md
-# make kernels-docs  docs/kernels.md, docs/quality.md and their plots, from the records in bench/results
+# make kernels-docs  docs/kernels.md, training.md, quality.md and their plots, from the records in bench/results
 # make kernels-report  registers and spills of every GPU kernel for every GPU, without one (OPS="warp paste")
 # make gpu    on a machine with a GPU: its tests, benches, profile and compute-sanitizer, into gpu-out
 # make clean  remove what make made
@@ -13,9 +14,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 MINUTES ?= 4
 RECORD ?= ops-cpu
+TRAIN_RECORD ?= train-cpu
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check bench quality kernels-docs kernels-report gpu clean
+.PHONY: demo test check bench bench-train quality kernels-docs kernels-report gpu clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/fastswap demo --minutes $(MINUTES) $(if $(A),-A "$(A)") $(if $(B),-B "$(B)")
@@ -31,6 +33,10 @@ check:
 
 bench: $(VENV)/bench.stamp
 	$(BIN)/fastswap bench ops --output bench/results/$(RECORD).json
+	$(MAKE) kernels-docs
+
+bench-train: $(VENV)/bench.stamp
+	$(BIN)/fastswap bench train --record bench/results/$(TRAIN_RECORD).json $(TRAIN)
 	$(MAKE) kernels-docs
 
 quality: $(VENV)/bench.stamp $(VENV)/demo.stamp

@@ -23,9 +23,9 @@ def copy(device: str) -> tuple[Callable[[], Any], int]:
     return lambda: target.copy_(source), 2 * source.nbytes
 
 
-def gemm(device: str) -> tuple[Callable[[], Any], int]:
-    """What is timed, and the operations it does: a multiply-add counts as two."""
+def gemm(device: str, dtype: torch.dtype | None = None) -> tuple[Callable[[], Any], int]:
+    """What is timed, and the operations it does: a multiply-add counts as two. dtype: None for the usual one."""
     side = _SIDE[device]
-    left, right = torch.randn(2, side, side, device=device, dtype=_DTYPE[device])
+    left, right = torch.randn(2, side, side, device=device, dtype=dtype or _DTYPE[device])
     out = torch.empty_like(left)
     return lambda: torch.matmul(left, right, out=out), 2 * side**3

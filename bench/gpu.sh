@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Everything that needs a GPU, in one run: bench/gpu.sh [--dry-run] [tests] [bench] [memcheck] [racecheck]
+# Everything that needs a GPU, in one run: bench/gpu.sh [--dry-run] [tests] [bench] [train] [memcheck] [racecheck]
 #
-# Logs, the record of the benches and a trace are left in $OUT (default: gpu-out); the last lines say what passed. Each
+# Logs, the records of the benches and a trace are left in $OUT (default: gpu-out); the last lines say what passed. Each
 # step has a limit of its own and none stops the others. PYTHON: the interpreter (default: python3). FASTSWAP_COMMIT: what
 # the record calls the commit where there is no .git.
 set -uo pipefail
@@ -12,7 +12,7 @@ LIMIT=${LIMIT:-540} # seconds a step
 
 dry=
 [ "${1:-}" = --dry-run ] && { dry=1; shift; }
-steps=${*:-tests bench memcheck racecheck}
+steps=${*:-tests bench train memcheck racecheck}
 [ -n "$dry" ] || mkdir -p "$OUT"
 export FASTSWAP_REQUIRE_GPU=1 PYTHONUNBUFFERED=1 PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
 failed=0
@@ -42,13 +42,24 @@ sanitizer() { # only the kernels of ours, on the small pictures of the tests; 86
   run "$1" "${found:-compute-sanitizer}" --tool "$1" --error-exitcode 86 "$PYTHON" -m pytest tests/ops -q -k "triton or cupy"
 }
 
+training() { # the tests of the engine, then each preset: compilers and loaders take part at the first batch alone
+  local files size
+  files=$(grep -l 'mark\.gpu' tests/training/test_*.py | tr '\n' ' ')
+  # shellcheck disable=SC2086 # a list of files
+  run train-tests "$PYTHON" -m pytest $files -m gpu -q
+  for size in 128 256 512; do
+    run "train-gan-$size" "$PYTHON" -c "from pathlib import Path; from fastswap.bench.train.run import bench_train; bench_train(['gan:$size'], (32, 8, 64, 128), device='cuda', record=Path('$OUT/train-gan-$size.json'))"
+  done
+}
+
 [ -z "$dry" ] && : >"$OUT/summary.txt"
 for step in $steps; do
   case $step in
     tests) run tests "$PYTHON" -m pytest tests/ops tests/test_gpu.py -q ;;
     bench) run bench "$PYTHON" -c "from fastswap.cli import main; main()" bench ops --output "$OUT/ops-gpu.json" --profile "$OUT/trace.json.gz" ;;
+    train) training ;;
     memcheck | racecheck) sanitizer "$step" ;;
-    *) echo "no step $step: there are tests, bench, memcheck, racecheck" >&2; exit 2 ;;
+    *) echo "no step $step: there are tests, bench, train, memcheck, racecheck" >&2; exit 2 ;;
   esac
 done
 exit $failed

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fastswap.bench.provenance import commit
 from fastswap.bench.quality.clock import Clock
 from fastswap.bench.quality.ground import Ground, open_ground, prepare, write_strip
-from fastswap.bench.quality.record import commit
 from fastswap.errors import FastswapError, UsageError
 from fastswap.models import Preset, TrainedModel, write_config
 from fastswap.models.strict_json import parse

@@ -3,17 +3,14 @@ controls score, the presets in full, and each run's scores at each mark."""
 
 from __future__ import annotations
 
-import os
-import platform
-import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from fastswap import workers
-from fastswap.bench.record import COMMIT, machine, versions
+from fastswap.bench.provenance import commit, processor
+from fastswap.bench.record import machine, versions
 from fastswap.quality.pairs import PAIRS
 
 SCHEMA = 1
@@ -21,14 +18,6 @@ SWAP_SCORES = (
     "psnr", "margin", "ssim", "delta_e", "delta_e_p95", "sharpness", "flicker", "seam_gradient", "seam_delta_e", "yaw",
     "pitch", "mouth", "eyes", "found",
 )  # fmt: skip
-
-
-def commit() -> dict[str, Any]:
-    """Of the checkout that this file lies in, or of the copy that FASTSWAP_COMMIT names; "unknown" outside of one."""
-    here = Path(__file__).resolve().parent
-    said = _git("rev-parse", "HEAD", folder=here) or "unknown"
-    changed = _git("status", "--porcelain", "--untracked-files=no", folder=here)
-    return {"id": os.environ.get(COMMIT) or said, "dirty": bool(changed)}
 
 
 def made(
@@ -45,7 +34,7 @@ def made(
         "schema": SCHEMA,
         "taken": datetime.now(UTC).isoformat(timespec="seconds"),
         "quick": quick,
-        "machine": machine({"cpu": {"brand_raw": _processor(), "count": workers.cores()}}),
+        "machine": machine({"cpu": {"brand_raw": processor(), "count": workers.cores()}}),
         "commit": commit(),
         "versions": versions(),
         "clips": clips,
@@ -58,20 +47,3 @@ def made(
         "presets": [{"label": label, "preset": asdict(preset)} for label, preset in presets.items()],
         "runs": [dict(run) for run in runs],
     }
-
-
-def _git(*arguments: str, folder: Path) -> str | None:
-    try:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=30, check=False)
-    except OSError:
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or "unknown")

@@ -20,9 +20,10 @@ from typing import Any
 
 import fastswap
 from fastswap import workers
+from fastswap.bench.provenance import commit
 from fastswap.bench.quality.entry import Entry, fingerprint
 from fastswap.bench.quality.job import Job
-from fastswap.bench.quality.record import commit, made
+from fastswap.bench.quality.record import made
 from fastswap.bench.quality.sheet import middle_seed, write_sheet
 from fastswap.bench.quality.verdict import last_scores
 from fastswap.errors import FastswapError, UsageError

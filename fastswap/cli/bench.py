@@ -1,10 +1,10 @@
-"""`fastswap bench ...`: the operations measured against their peers, and the page made of it."""
+"""`fastswap bench ...`: operations, training and swaps measured against others, and the pages made of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -32,7 +32,7 @@ class BenchOps(Verb):
 
 @dataclass(kw_only=True)
 class BenchDocs(Verb):
-    """Make docs/kernels.md, docs/quality.md and their plots from the records in bench/results (in a checkout)."""
+    """Make docs/kernels.md, training.md, quality.md and their plots from the records in bench/results."""
 
     def run(self) -> Any:
         from fastswap.bench.docs import write_docs
@@ -89,9 +89,45 @@ class BenchQuality(Verb):
         return bench_quality(study, self.record, self.pictures, quiet=self.quiet)
 
 
+@dataclass(kw_only=True)
+class BenchTrain(Verb):
+    """Measure training: examples a second by each engine, beside plain PyTorch and a loader like Faceswap's."""
+
+    presets: tuple[str, ...] = ("gan:64", "lite", "original")
+    """Which networks: name, or name:size."""
+    batches: tuple[int, ...] = ()
+    """Faces of each side in a step (default: each preset's own)."""
+    contenders: tuple[str, ...] = ()
+    """Ways to train or load: eager, "plain channels_last", loader ... (default: all; compilers and loaders at the first
+    batch alone)."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the step runs."""
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    """What networks are computed in."""
+    record: Path | None = None
+    """Where the record goes, as JSON."""
+    quick: bool = False
+    """Three rounds, and nothing that compiles: a rehearsal."""
+
+    def run(self) -> Any:
+        from fastswap.bench.train.run import bench_train
+
+        return bench_train(
+            self.presets,
+            self.batches,
+            self.contenders,
+            device=self.device,
+            precision=self.precision,
+            record=self.record,
+            quick=self.quick,
+            quiet=self.quiet,
+        )
+
+
 _subcommand = tyro.conf.subcommand
 BenchVerb = (
     Annotated[BenchOps, _subcommand("ops")]
+    | Annotated[BenchTrain, _subcommand("train")]
     | Annotated[BenchQuality, _subcommand("quality")]
     | Annotated[BenchDocs, _subcommand("docs")]
 )

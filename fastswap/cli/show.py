@@ -13,6 +13,8 @@ from rich.table import Table
 
 from fastswap.bench.run import OpsSummary
 from fastswap.bench.table import tables
+from fastswap.bench.train import table as training
+from fastswap.bench.train.run import TrainingFigures
 from fastswap.doctor import Diagnosis
 from fastswap.models import Summary
 
@@ -39,6 +41,11 @@ def show(summary: Any) -> None:
         return
     if isinstance(summary, OpsSummary):
         _show_bench(console, summary)
+        return
+    if isinstance(summary, TrainingFigures):
+        console.print(*training.tables(summary.record))
+        if summary.output is not None:
+            console.print(f"written: {summary.output}", markup=False)
         return
     if isinstance(summary, Summary):
         _show_network(console, summary)

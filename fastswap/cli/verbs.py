@@ -202,6 +202,6 @@ AnyVerb = (
     | Annotated[FacesVerb, _subcommand("faces", description="See and correct the persons of a face set.")]
     | Annotated[Evaluate, _subcommand("evaluate")]
     | Annotated[Demo, _subcommand("demo")]
-    | Annotated[BenchVerb, _subcommand("bench", description="Measure the operations.")]
+    | Annotated[BenchVerb, _subcommand("bench", description="Measure operations, training, swaps.")]
     | Annotated[Doctor, _subcommand("doctor")]
 )

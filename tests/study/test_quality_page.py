@@ -109,7 +109,8 @@ class TestPage:
 
     def test_all_pages_are_made_together(self, root: Path, three_seeds: dict[str, Any]) -> None:
         (root / page.RESULTS / "quality-test.json").write_text(json.dumps(three_seeds))
-        shutil.copy(ROOT / "docs" / "kernels.in.md", root / "docs" / "kernels.in.md")
+        for template in ("kernels.in.md", "training.in.md"):
+            shutil.copy(ROOT / "docs" / template, root / "docs" / template)
         summary = docs.write_docs(root)
         assert (summary.plots, summary.records) == (1, 1)
         assert all(path.exists() for path in summary.pages)
