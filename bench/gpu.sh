@@ -48,7 +48,7 @@ training() { # the tests of the engine, then each preset: compilers and loaders 
   # shellcheck disable=SC2086 # a list of files
   run train-tests "$PYTHON" -m pytest $files -m gpu -q
   for size in 128 256 512; do
-    run "train-gan-$size" "$PYTHON" -c "from pathlib import Path; from fastswap.bench.train.run import bench_train; bench_train(['gan:$size'], (32, 8, 64, 128), device='cuda', record=Path('$OUT/train-gan-$size.json'))"
+    run "train-gan-$size" "$PYTHON" -c "from pathlib import Path; from fastswap.bench.train.run import bench_train; bench_train(['gan:$size'], (64, 8, 32, 128), device='cuda', record=Path('$OUT/train-gan-$size.json'))"
   done
 }
 

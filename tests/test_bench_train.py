@@ -22,8 +22,8 @@ from fastswap.bench.train.plain import PlainStep
 from fastswap.bench.train.record import made, row
 from fastswap.bench.train.subject import make_feed
 from fastswap.bench.train.table import gain, groups, name, rate, tables
-from fastswap.bench.train.trial import LOADED, OURS, PLAIN, SIDES, Trial, phases, trials
-from fastswap.errors import MissingDependencyError, UsageError
+from fastswap.bench.train.trial import LOADED, PLAIN, SIDES, Trial, phases, trials
+from fastswap.errors import FastswapError, MissingDependencyError, UsageError
 from fastswap.models import LITE, DiscriminatorSpec, Preset, find_preset, summarise
 from fastswap.ops import Jitter
 from fastswap.training.plan import Moment
@@ -53,14 +53,20 @@ def gan(adversary: str) -> Preset:
     return replace(SMALL, discriminator=JUDGE, objective=objective)
 
 
+def flat(network: torch.nn.Module) -> torch.Tensor:
+    """All weights in a row."""
+    return torch.cat([weight.detach().reshape(-1) for weight in network.parameters()])
+
+
 class TestPlainStep:
-    @pytest.mark.parametrize("channels_last", [True, False])
+    @pytest.mark.parametrize(("channels_last", "precision"), [(True, "fp32"), (False, "fp32"), (True, "auto")])
     @pytest.mark.parametrize("preset", [SMALL, gan("hinge"), gan("relativistic"), gan("lsgan")])
-    def test_it_trains_as_ours_does(self, preset: Preset, channels_last: bool) -> None:
-        ours = Step(preset, SIDES, 0, CPU, precision="fp32")
-        plain = PlainStep(preset, SIDES, 1, CPU, channels_last=channels_last, precision="fp32")
+    def test_it_trains_as_ours_does(self, preset: Preset, channels_last: bool, precision: str) -> None:
+        ours = Step(preset, SIDES, 0, CPU, precision=precision)
+        plain = PlainStep(preset, SIDES, 1, CPU, channels_last=channels_last, precision=precision)
         plain.generator.load_state_dict(ours.generator.state_dict())
         plain.average.load_state_dict(ours.generator.state_dict())
+        before = flat(ours.shown)
         if ours.discriminators is not None:
             plain.discriminators.load_state_dict(ours.discriminators.state_dict())
         feed = make_feed(preset, BATCH, CPU)
@@ -70,9 +76,11 @@ class TestPlainStep:
             found = plain(examples, moment)
             told = {"gradient", "discriminator_gradient", "faults"}  # ours alone
             assert set(expected) - set(found) <= told
-            assert {name: expected[name] for name in found} == pytest.approx(found, rel=2e-3, abs=1e-5), iteration
-        for mine, theirs in zip(ours.shown.parameters(), plain.average.parameters(), strict=True):
-            assert torch.allclose(mine, theirs, atol=2e-3)
+            allowed = 1e-2 if iteration else 1e-5  # with the same weights; then what rounding made of them
+            common = {name: expected[name] for name in found}
+            assert common == pytest.approx({name: found[name] for name in common}, rel=allowed, abs=1e-5), iteration
+        mine, theirs = (flat(network) - before for network in (ours.shown, plain.average))
+        assert (mine - theirs).norm() < (0.05 if precision == "fp32" else 0.5) * mine.norm()
 
     def test_it_computes_in_the_layout_that_it_is_named_after(self) -> None:
         for channels_last in (True, False):
@@ -105,21 +113,23 @@ class TestLoader:
         larger = {"size_out": 64, "decoder": (16, 16), "residual": (1, 1)} if size == 64 else {}
         generator = replace(SMALL.generator, **larger)
         faces = loader.Faces(stored, replace(SMALL, generator=generator, colour=True), Jitter())
-        warped, target, mask, emphasis = faces[0]
+        warped, target, mask = faces[0]
         assert warped.shape == (3, 32, 32)
         assert target.shape == (3, size, size)
-        assert mask.shape == emphasis.shape == (1, size, size)
+        assert mask.shape == (1, size, size)
         for part in (warped, target, mask):
-            assert part.dtype == torch.float32
-            assert 0 <= part.min() < part.max() <= 1
-        assert 0.3 < mask.mean() < 0.9
-        assert (emphasis == 1).all()
+            assert part.dtype == torch.uint8
+            assert part.min() < 50 < 150 < part.max()
+        assert 80 < mask.float().mean() < 230
+        examples = loader.examples([warped[None], target[None], mask[None]], CPU)
+        assert torch.equal(examples.target[0], target.float() / 255)
+        assert torch.equal(examples.emphasis, torch.ones(1, 1, size, size))
 
     def test_without_jitter_it_is_the_aligned_face(self, stored: list[loader.Stored]) -> None:
         import cv2
 
         faces = loader.Faces(stored, replace(LITE, coverage=1.0), STILL)
-        warped, target, _, _ = faces[1]
+        warped, target, _ = (part.float() / 255 for part in faces[1])
         assert (warped - target)[..., 4:-4, 4:-4].abs().mean() < 0.02  # the grid's map lies half a pixel aside
         corner = stored[1].matrix @ (0.25, 0.75, 1)
         picture = cv2.imread(str(stored[1].picture))[..., ::-1].astype(np.float32) / 255
@@ -128,16 +138,16 @@ class TestLoader:
 
     def test_the_input_is_warped_and_the_target_is_not(self, stored: list[loader.Stored]) -> None:
         straight = loader.Faces(stored, LITE, STILL)[2][1]
-        warped, target, _, _ = loader.Faces(stored, LITE, replace(STILL, grid=5 / 256))[2]
+        warped, target, _ = loader.Faces(stored, LITE, replace(STILL, grid=5 / 256))[2]
         assert torch.equal(target, straight)
-        assert (warped - straight).abs().mean() > 0.02
+        assert (warped.float() - straight).abs().mean() > 5
 
     def test_colours_move_both_pictures_and_not_the_mask(self, stored: list[loader.Stored]) -> None:
-        straight = loader.Faces(stored, replace(LITE, colour=True), STILL)[3]
-        moved = loader.Faces(stored, replace(LITE, colour=True), replace(STILL, lightness=0.3))[3]
-        assert (moved[1] - straight[1]).abs().mean() > 0.01
-        assert (moved[0] - moved[1]).abs().mean() < 0.03
-        assert torch.equal(moved[2], straight[2])
+        straight = loader.Faces(stored, LITE, STILL)[3]
+        warped, target, mask = loader.Faces(stored, replace(LITE, colour=True), replace(STILL, lightness=0.3))[3]
+        assert (target.float() - straight[1]).abs().mean() > 3
+        assert (warped.float() - target)[..., 4:-4, 4:-4].abs().mean() < 6
+        assert torch.equal(mask, straight[2])
 
     @pytest.mark.parametrize("workers", [0, 2])
     def test_batches_go_on_and_hold_one_side_after_the_other(self, stored: list[loader.Stored], workers: int) -> None:
@@ -199,7 +209,8 @@ class TestTrials:
     def test_compilers_and_loaders_take_part_at_the_first_batch_alone(self) -> None:
         found = trials([("gan-64", find_preset("gan", 64))], (8, 16), (), "cpu")
         first = [each.contender for each in found if each.batch == 8 and each.phase == "end"]
-        assert first == [*OURS["cpu"], *PLAIN, *LOADED]
+        assert first == ["eager", *PLAIN, *LOADED, "compile"]
+        assert found[-1].contender == "compile"
         assert [e.contender for e in found if e.batch == 16 and e.phase == "end"] == ["eager", *PLAIN]
         assert [e.contender for e in found if e.batch == 16 and e.phase == "start"] == ["eager", *PLAIN]
 
@@ -340,13 +351,24 @@ class TestRun:
         assert sum(eager["parts"][part] for part in PARTS) == pytest.approx(eager["parts"]["whole"], rel=0.5)
         assert 0 < eager["share"] < 2
 
-    def test_a_process_that_is_killed_leaves_a_reason(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def pytest_run(file: str, *_: object) -> tuple[list[dict[str, Any]], int]:
-            return (CEILINGS, 0) if "ceiling" in file else ([], -9)
+    def test_a_trial_that_its_process_did_not_survive_has_a_reason(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def killed(file: str, asked: list[Trial], *_: object) -> tuple[list[dict[str, Any]], int]:
+            told = [{**RESULT, "trial": str(trial)} for trial in asked if trial.contender != "eager"]
+            return (CEILINGS, 0) if "ceiling" in file else (told, -9)
 
-        monkeypatch.setattr(run, "_pytest", pytest_run)
-        with pytest.raises(run.FastswapError, match="nothing could be measured: the process ended with status -9"):
+        monkeypatch.setattr(run, "_pytest", killed)
+        found = run.bench_train(["lite"], [1], ["eager", "plain NCHW"], device="cpu", quiet=True).record
+        assert [each["reason"] for each in found["rows"]] == ["the process ended with status -9", None]
+        assert list(problems(found, SCHEMA)) == []
+        with pytest.raises(FastswapError, match="nothing could be measured: the process ended with status -9"):
             run.bench_train(["lite"], [1], ["eager"], device="cpu", quiet=True)
+
+    def test_on_a_gpu_loaders_and_compilers_are_pieces_of_their_own(self) -> None:
+        presets = [("gan-64", find_preset("gan", 64))]
+        pieces = list(run.groups(trials(presets, (8, 16), (), "cuda")))
+        assert [len(piece) for piece in pieces] == [4, 4, 4, 4 + 4, 2]
+        assert {each.contender for each in pieces[-1]} == {"compile", "compiled-graph"}
+        assert len(list(run.groups(trials(presets, (8,), (), "cpu")))) == 11
 
     def test_without_pytest_benchmark_one_line_says_what_to_install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(run, "_NEEDED", ("no_such_package",))

@@ -7,6 +7,7 @@ import math
 import time
 from typing import Any
 
+import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
@@ -17,8 +18,8 @@ from fastswap.bench.train.parts import TimedStep, time_parts
 from fastswap.bench.train.trial import SIDES, Trial
 from fastswap.training.batch import out_of_memory
 
-_WARM_UP = {True: 2, False: 6}
-"""Calls that are not timed: graphs are captured after three, and cuDNN looks for its algorithms in the first."""
+_WARM_UP = {"cpu": 2, "cuda": 6}
+"""Calls that are not timed: graphs are captured in the fourth, and cuDNN looks for its algorithms in the first."""
 _BUDGET = {"cpu": 8.0, "cuda": 3.0}
 """Seconds that a trial is timed for."""
 _FEWEST, _MOST = 5, 50  # rounds
@@ -30,28 +31,35 @@ _PARTS, _PROFILED = 10, 8  # iterations
 
 def test_trial(benchmark: BenchmarkFixture, trial: Trial, write: Write) -> None:
     """Examples a second are `SIDES` times the batch over the median."""
+    reason = None
+    try:
+        result = _run(benchmark, trial)
+    except RuntimeError as error:  # gone with its frames, and so their tensors, before the next trial begins
+        reason = _reason(error, trial)
+    _free(trial.device)
+    write({"trial": str(trial), **({} if reason else result), "reason": reason})
+    if reason:
+        pytest.fail(reason, pytrace=False)
+
+
+def _run(benchmark: BenchmarkFixture, trial: Trial) -> dict[str, Any]:
     device = torch.device(trial.device)
     begin_memory(device)
+    ready = subject.make(trial)
     try:
-        ready = subject.make(trial)
-        try:
-            result = _measure(benchmark, trial, ready, device)
-        finally:
-            ready.close()
-        del ready
-        _free(device)
-        parts = _parts(trial, device) if trial.contender == "eager" else None
-    except RuntimeError as error:
-        write({"reason": _reason(error, trial)})
-        raise
+        result = _measure(benchmark, trial, ready, device)
     finally:
-        _free(device)
-    write({**result, "parts": parts, "reason": None})
+        ready.close()
+    del ready
+    _free(trial.device)
+    return {**result, "parts": _parts(trial, device) if trial.contender == "eager" else None}
 
 
 def _measure(benchmark: BenchmarkFixture, trial: Trial, ready: subject.Subject, device: torch.device) -> dict[str, Any]:
     together = ready.together
-    for _ in range(_WARM_UP[trial.quick] + (2 * together if together > 1 else 0)):  # what loaders made ahead is used up
+    for _ in range(
+        _WARM_UP[trial.device] + (2 * together if together > 1 else 0)
+    ):  # what loaders made ahead is used up
         ready()
     seconds = _once(ready, together, device)
     iterations = together * max(1, math.ceil(_LEAST[trial.device] / (seconds * together)))
@@ -73,7 +81,7 @@ def _measure(benchmark: BenchmarkFixture, trial: Trial, ready: subject.Subject, 
         "threads": torch.get_num_threads(),
         "workers": ready.workers,
         "memory": peak_memory(device),
-        "idle": idle_share(ready, _PROFILED, device),
+        "idle": None if trial.kind == "loader" else idle_share(ready, _PROFILED, device),
     }
 
 
@@ -91,7 +99,7 @@ def _parts(trial: Trial, device: torch.device) -> dict[str, float]:
     step = TimedStep(trial.spec, SIDES, 0, device, precision=trial.precision)
     feed = subject.make_feed(trial.spec, trial.batch, device)
     rounds = _QUICK if trial.quick else _PARTS
-    return time_parts(step, feed, trial.moment, warm_up=_WARM_UP[trial.quick], rounds=rounds)
+    return time_parts(step, feed, trial.moment, warm_up=_WARM_UP[trial.device], rounds=rounds)
 
 
 def _reason(error: RuntimeError, trial: Trial) -> str:
@@ -100,8 +108,8 @@ def _reason(error: RuntimeError, trial: Trial) -> str:
     return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 
-def _free(device: torch.device) -> None:
+def _free(device: str) -> None:
     gc.collect()
     torch.compiler.reset()
-    if device.type == "cuda":
+    if device == "cuda":
         torch.cuda.empty_cache()

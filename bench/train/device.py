@@ -23,7 +23,7 @@ def idle_share(run: Callable[[], None], steps: int, device: torch.device) -> flo
         return None
     from torch.profiler import ProfilerActivity, profile
 
-    with profile(activities=[ProfilerActivity.CUDA], acc_events=False) as profiler:
+    with profile(activities=[ProfilerActivity.CUDA]) as profiler:
         for _ in range(steps):
             run()
         torch.cuda.synchronize()

@@ -36,7 +36,7 @@ _CLAHE = 0.5, 2.0
 """How often, and its clip limit."""
 _TEXTURE = ((8, 50), (128, 6))
 """Cells a side, and the deviation of their colours: a picture of light and shade, and of skin and hair."""
-Item = tuple[Tensor, Tensor, Tensor, Tensor]
+Item = tuple[Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,8 @@ def _similarity(angle: float, scale: float, centre: Array) -> Array:
 
 
 class Faces(Dataset[Item]):
-    """Faces as (warped [3, in, in], target [3, out, out], mask [1, out, out], emphasis [1, out, out]), floats 0..1."""
+    """Faces as (warped [3, in, in], target [3, out, out], mask [1, out, out]), uint8: a quarter of what floats would
+    take on their way from process to process and to the device."""
 
     def __init__(self, faces: list[Stored], preset: Preset, jitter: Jitter, seed: int = 0) -> None:
         self.faces, self.jitter, self.seed = faces, jitter, seed
@@ -95,8 +96,7 @@ class Faces(Dataset[Item]):
         picture, mask = place(np.dstack([picture, mask]), self.jitter, rng)
         warped = warp(picture, self.jitter, rng)
         target = _planes(picture, self.size_out)
-        masked = _planes(mask[..., None], self.size_out)
-        return _planes(warped, self.size_in), target, masked, torch.ones_like(masked)
+        return _planes(warped, self.size_in), target, _planes(mask[..., None], self.size_out)
 
     def _aligned(self, face: Stored, size: int) -> tuple[Array, Array]:
         """Decodes; picture [size, size, 3] RGB and mask [size, size], uint8, of the covered part of the square."""
@@ -145,10 +145,10 @@ def warp(picture: Array, jitter: Jitter, rng: np.random.Generator) -> Array:
 
 
 def _planes(picture: Array, size: int) -> Tensor:
-    """uint8 [s, s, c] -> float [c, size, size], 0..1."""
+    """uint8 [s, s, c] -> [c, size, size]."""
     if len(picture) != size:
         picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA).reshape(size, size, -1)
-    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1), np.float32) / 255)
+    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
 
 
 class Batches(Sampler[list[int]]):
@@ -183,5 +183,7 @@ def _one_thread(worker: int) -> None:
 
 
 def examples(batch: list[Tensor], device: torch.device) -> Examples:
-    """A batch of the loader on its device, without mixup's shares: everything of the true picture."""
-    return Examples(*(part.to(device, non_blocking=True) for part in batch))
+    """A batch of the loader on its device, floats 0..1. There are no shares for mixup (everything is of the true
+    picture), and eyes and mouth weigh as much as the rest."""
+    warped, target, mask = (part.to(device, non_blocking=True).float() / 255 for part in batch)
+    return Examples(warped, target, mask, torch.ones_like(mask))

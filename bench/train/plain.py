@@ -81,8 +81,9 @@ class PlainStep:
     ) -> dict[str, float]:
         assert self.opponent is not None
         self.discriminators.requires_grad_(True)
-        with self.precision.autocast(enabled=not PENALTIES & terms):
-            scene = Scene.of(self.preset, examples, output)
+        scene = Scene.of(self.preset, examples, output)
+        wide = bool(PENALTIES & terms) and self.precision.dtype is torch.float16  # too narrow for a second derivative
+        with self.precision.autocast(enabled=not wide):
             parts = discriminator_terms(self.discriminators, self.preset, scene, terms)
         total = parts["discriminator"] + sum(numbers[name] * parts[name] for name in sorted(PENALTIES & terms))
         self._descend(self.opponent, self.scalers[1], total, numbers["discriminator_rate"])

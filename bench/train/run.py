@@ -17,7 +17,7 @@ from typing import Any
 import fastswap
 from fastswap.bench.quality.entry import entries
 from fastswap.bench.train.record import made, row
-from fastswap.bench.train.trial import Trial, trials
+from fastswap.bench.train.trial import COMPILED, LOADED, Trial, trials
 from fastswap.device import resolve_device
 from fastswap.errors import FastswapError, MissingDependencyError
 from fastswap.progress import bar
@@ -58,16 +58,16 @@ def bench_train(
     device = resolve_device(device)
     named = [(entry.label, entry.preset) for entry in entries(presets)]
     asked = trials(named, batches, contenders, device, precision=precision, quick=quick)
-    groups = list(_groups(asked))
+    pieces = list(groups(asked))
     rows: list[dict[str, Any]] = []
     with (
         tempfile.TemporaryDirectory() as folder,
-        bar("bench train", len(groups) + 1, "processes", quiet=quiet) as report,
+        bar("bench train", len(pieces) + 1, "processes", quiet=quiet) as report,
     ):
         ceilings, _ = _pytest("bench_ceiling.py", [], Path(folder), device)
         if not ceilings:
             raise FastswapError("the benches did not run: `python -m pytest bench/train/bench_ceiling.py` says why")
-        for number, group in enumerate(groups, 1):
+        for number, group in enumerate(pieces, 1):
             report(number, str(group[0]))
             results, status = _pytest("bench_step.py", group, Path(folder), device)
             rows += _rows(group, results, status, ceilings)
@@ -75,28 +75,33 @@ def bench_train(
             if record is not None:
                 record.parent.mkdir(parents=True, exist_ok=True)
                 write_json(record, content)
-        report(len(groups) + 1)
+        report(len(pieces) + 1)
     if not any(each["median"] for each in rows):
         raise FastswapError(f"nothing could be measured: {rows[0]['reason']}")
     return TrainingFigures(content, record)
 
 
-def _groups(asked: Sequence[Trial]) -> Iterator[list[Trial]]:
-    """Those that share a process. On a CPU none do: a process has one peak of memory in its life."""
+def groups(asked: Sequence[Trial]) -> Iterator[list[Trial]]:
+    """Those that share a process. On a CPU none do: a process has one peak of memory in its life. On a GPU those of a
+    preset and batch do, in a few pieces, since the record has what is in whole pieces if it is cut short."""
     if not asked or asked[0].device == "cpu":
         yield from ([trial] for trial in asked)
         return
-    for _, group in groupby(asked, key=lambda trial: (trial.preset, trial.batch)):
+
+    def piece(trial: Trial) -> tuple[str, int, bool, bool]:
+        return trial.preset, trial.batch, trial.contender in LOADED, trial.contender in COMPILED
+
+    for _, group in groupby(asked, key=piece):
         yield list(group)
 
 
 def _rows(
     group: Sequence[Trial], results: list[dict[str, Any]], status: int, ceilings: list[dict[str, Any]]
-) -> Iterator[dict[str, Any]]:
-    """Trials are run in order: those without a result are those that the process did not come to."""
-    for place, trial in enumerate(group):
-        ended = {"reason": f"the process ended with status {status}"}
-        yield row(trial, results[place] if place < len(results) else ended, ceilings)
+) -> list[dict[str, Any]]:
+    """A row for each trial: those without a result are those that the process did not come to, or did not survive."""
+    found = {result["trial"]: result for result in results}
+    ended = {"reason": f"the process ended with status {status}"}
+    return [row(trial, found.get(str(trial), ended), ceilings) for trial in group]
 
 
 def _pytest(file: str, asked: Sequence[Trial], folder: Path, device: str) -> tuple[list[dict[str, Any]], int]:

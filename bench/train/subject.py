@@ -26,7 +26,7 @@ from fastswap.training.store import Store
 
 _FACES = 64  # a side
 _OVERSAMPLING, _MOST_STORED = 2.0, 1024  # what a store keeps of a face, and what a face set has
-_RESIDENT = 4  # batches that the plain step finds on its device, in turn
+_RESIDENT = 2  # batches that the plain step finds on its device, in turn
 
 
 class Subject(Protocol):

@@ -20,7 +20,7 @@ LOADED = ("loader", "loader in process", "loaded plain", "loaded plain in proces
 """The loader alone, in processes or in the training's own, and the plain step fed by it."""
 PHASES = {"end": 1.0, "start": 0.0}
 """The share of the run: with all losses, and before there is an adversary."""
-_SLOW = frozenset(("compile", "compiled-graph"))
+COMPILED = frozenset(("compile", "compiled-graph"))
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,9 @@ def trials(
     precision: str = "auto",
     quick: bool = False,
 ) -> list[Trial]:
-    """All that is to be measured, in order. What takes long to prepare or does not depend on the batch (compilers,
-    loaders) takes part at the first batch alone, unless it is asked for. Raises UsageError for a contender that there
-    is none of on this device."""
+    """All that is to be measured, in order, of each preset what is compiled last. What takes long to prepare or does
+    not depend on the batch (compilers, loaders) takes part at the first batch alone, unless it is asked for. Raises
+    UsageError for a contender that there is none of on this device."""
     known = (*OURS[device], *PLAIN, *LOADED)
     unknown = sorted(set(contenders) - set(known))
     if unknown:
@@ -88,12 +88,14 @@ def trials(
     common: dict[str, Any] = {"device": device, "precision": precision, "quick": quick}
     found: list[Trial] = []
     for label, spec in presets:
+        first = len(found)
         for place, batch in enumerate(batches or (spec.batch,)):
             for phase in phases(spec):
                 names = contenders or tuple(_usual(known, first=place == 0 and phase == "end", quick=quick))
                 found += [
                     Trial(label, spec, batch, name, phase=phase, **common) for name in names if _fits(name, phase)
                 ]
+        found[first:] = sorted(found[first:], key=lambda trial: trial.contender in COMPILED)
     return found
 
 
@@ -101,7 +103,7 @@ def _usual(known: Sequence[str], *, first: bool, quick: bool) -> Iterator[str]:
     for name in known:
         if name in LOADED and not first:
             continue
-        if name in _SLOW and (quick or not first):
+        if name in COMPILED and (quick or not first):
             continue
         yield name
 
