@@ -44,7 +44,7 @@ sanitizer() { # only the kernels of ours, on the small pictures of the tests; 86
 
 training() { # the tests of the engine, then each preset: compilers and loaders take part at the first batch alone
   local files size
-  files=$(grep -l 'mark\.gpu' tests/training/test_*.py | tr '\n' ' ')
+  files=$(grep -l 'mark\.gpu' tests/training/test_*.py tests/bench_train/test_*.py | tr '\n' ' ')
   # shellcheck disable=SC2086 # a list of files
   run train-tests "$PYTHON" -m pytest $files -m gpu -q
   for size in 128 256 512; do

@@ -1,208 +1,27 @@
-"""The training's benches: the plain step is the same training, the loader does what it says, parts make up the whole,
-records fit their schema, and the page is what the records say."""
+"""The training's benches: who takes part, records that fit their schema, and a page that is what the records say."""
 
 from __future__ import annotations
 
 import copy
 import json
-import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
 
 from fastswap.bench.schema import problems
-from fastswap.bench.train import loader, page, run
-from fastswap.bench.train.device import uncovered
-from fastswap.bench.train.parts import PARTS, Stopwatch, TimedStep, time_parts
-from fastswap.bench.train.plain import PlainStep
+from fastswap.bench.train import page, run
+from fastswap.bench.train.parts import PARTS
 from fastswap.bench.train.record import made, row
-from fastswap.bench.train.subject import make_feed
 from fastswap.bench.train.table import gain, groups, name, rate, tables
 from fastswap.bench.train.trial import LOADED, PLAIN, SIDES, Trial, phases, trials
 from fastswap.errors import FastswapError, MissingDependencyError, UsageError
-from fastswap.models import LITE, DiscriminatorSpec, Preset, find_preset, summarise
-from fastswap.ops import Jitter
-from fastswap.training.plan import Moment
-from fastswap.training.step import Step
+from fastswap.models import LITE, find_preset, summarise
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "bench" / "results"
 SCHEMA = json.loads((RESULTS / "training.schema.json").read_text(encoding="utf-8"))
 RECORDS = sorted(RESULTS.glob("train-*.json"))
-CPU = torch.device("cpu")
-BATCH = 4
-SMALL = replace(
-    LITE, name="small", batch=BATCH,
-    generator=replace(
-        LITE.generator, size_in=32, size_out=32, encoder=(16,), dense=32, seed_size=4, seed_channels=16, shared_up=16,
-        decoder=(16,), residual=(1,),
-    ),
-    optimisation=replace(LITE.optimisation, warm_up=2),
-)  # fmt: skip
-STILL = Jitter(rotation=0, zoom=0, shift=0, flip=0, grid=0, lightness=0, ab=0)
-JUDGE = DiscriminatorSpec(size=32, channels=(8, 16), conditional=True)
-
-
-def gan(adversary: str) -> Preset:
-    penalties = {"r1": 1.0, "r2": 0.5} if adversary == "relativistic" else {}
-    objective = replace(SMALL.objective, adversary=adversary, adversarial=0.1, **penalties)
-    return replace(SMALL, discriminator=JUDGE, objective=objective)
-
-
-def flat(network: torch.nn.Module) -> torch.Tensor:
-    """All weights in a row."""
-    return torch.cat([weight.detach().reshape(-1) for weight in network.parameters()])
-
-
-class TestPlainStep:
-    @pytest.mark.parametrize(("channels_last", "precision"), [(True, "fp32"), (False, "fp32"), (True, "auto")])
-    @pytest.mark.parametrize("preset", [SMALL, gan("hinge"), gan("relativistic"), gan("lsgan")])
-    def test_it_trains_as_ours_does(self, preset: Preset, channels_last: bool, precision: str) -> None:
-        ours = Step(preset, SIDES, 0, CPU, precision=precision)
-        plain = PlainStep(preset, SIDES, 1, CPU, channels_last=channels_last, precision=precision)
-        plain.generator.load_state_dict(ours.generator.state_dict())
-        plain.average.load_state_dict(ours.generator.state_dict())
-        before = flat(ours.shown)
-        if ours.discriminators is not None:
-            plain.discriminators.load_state_dict(ours.discriminators.state_dict())
-        feed = make_feed(preset, BATCH, CPU)
-        for iteration in range(3):
-            examples, moment = feed(iteration), Moment(iteration, 0.7)
-            expected = {name: float(value) for name, value in ours(examples, moment).items()}
-            found = plain(examples, moment)
-            told = {"gradient", "discriminator_gradient", "faults"}  # ours alone
-            assert set(expected) - set(found) <= told
-            allowed = 1e-2 if iteration else 1e-5  # with the same weights; then what rounding made of them
-            common = {name: expected[name] for name in found}
-            assert common == pytest.approx({name: found[name] for name in common}, rel=allowed, abs=1e-5), iteration
-        mine, theirs = (flat(network) - before for network in (ours.shown, plain.average))
-        assert (mine - theirs).norm() < (0.05 if precision == "fp32" else 0.5) * mine.norm()
-
-    def test_it_computes_in_the_layout_that_it_is_named_after(self) -> None:
-        for channels_last in (True, False):
-            step = PlainStep(gan("hinge"), SIDES, 0, CPU, channels_last=channels_last)
-            seen: list[bool] = []
-
-            def look(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], seen: list[bool] = seen) -> None:
-                seen.append(inputs[0].is_contiguous() and inputs[0].shape[1] > 1)
-
-            for network in (step.generator, step.discriminators):
-                for layer in network.modules():
-                    if isinstance(layer, torch.nn.Conv2d):
-                        layer.register_forward_pre_hook(look)
-            step(make_feed(step.preset, BATCH, CPU)(0), Moment(5, 1.0))
-            assert seen
-            assert not any(seen) if channels_last else all(seen)
-
-
-@pytest.fixture(scope="module")
-def stored(tmp_path_factory: pytest.TempPathFactory) -> list[loader.Stored]:
-    return loader.write_faces(tmp_path_factory.mktemp("faces"), 4)
-
-
-class TestLoader:
-    def test_pictures_are_as_large_as_those_of_photos(self, stored: list[loader.Stored]) -> None:
-        assert all(250e3 < face.picture.stat().st_size < 550e3 for face in stored)
-
-    @pytest.mark.parametrize("size", [32, 64])
-    def test_an_example_is_what_a_step_takes(self, stored: list[loader.Stored], size: int) -> None:
-        larger = {"size_out": 64, "decoder": (16, 16), "residual": (1, 1)} if size == 64 else {}
-        generator = replace(SMALL.generator, **larger)
-        faces = loader.Faces(stored, replace(SMALL, generator=generator, colour=True), Jitter())
-        warped, target, mask = faces[0]
-        assert warped.shape == (3, 32, 32)
-        assert target.shape == (3, size, size)
-        assert mask.shape == (1, size, size)
-        for part in (warped, target, mask):
-            assert part.dtype == torch.uint8
-            assert part.min() < 50 < 150 < part.max()
-        assert 80 < mask.float().mean() < 230
-        examples = loader.examples([warped[None], target[None], mask[None]], CPU)
-        assert torch.equal(examples.target[0], target.float() / 255)
-        assert torch.equal(examples.emphasis, torch.ones(1, 1, size, size))
-
-    def test_without_jitter_it_is_the_aligned_face(self, stored: list[loader.Stored]) -> None:
-        import cv2
-
-        faces = loader.Faces(stored, replace(LITE, coverage=1.0), STILL)
-        warped, target, _ = (part.float() / 255 for part in faces[1])
-        assert (warped - target)[..., 4:-4, 4:-4].abs().mean() < 0.02  # the grid's map lies half a pixel aside
-        corner = stored[1].matrix @ (0.25, 0.75, 1)
-        picture = cv2.imread(str(stored[1].picture))[..., ::-1].astype(np.float32) / 255
-        around = picture[int(corner[1]) - 3 : int(corner[1]) + 4, int(corner[0]) - 3 : int(corner[0]) + 4]
-        assert target[:, 72, 24].numpy() == pytest.approx(around.mean((0, 1)), abs=0.04)
-
-    def test_the_input_is_warped_and_the_target_is_not(self, stored: list[loader.Stored]) -> None:
-        straight = loader.Faces(stored, LITE, STILL)[2][1]
-        warped, target, _ = loader.Faces(stored, LITE, replace(STILL, grid=5 / 256))[2]
-        assert torch.equal(target, straight)
-        assert (warped.float() - straight).abs().mean() > 5
-
-    def test_colours_move_both_pictures_and_not_the_mask(self, stored: list[loader.Stored]) -> None:
-        straight = loader.Faces(stored, LITE, STILL)[3]
-        warped, target, mask = loader.Faces(stored, replace(LITE, colour=True), replace(STILL, lightness=0.3))[3]
-        assert (target.float() - straight[1]).abs().mean() > 3
-        assert (warped.float() - target)[..., 4:-4, 4:-4].abs().mean() < 6
-        assert torch.equal(mask, straight[2])
-
-    @pytest.mark.parametrize("workers", [0, 2])
-    def test_batches_go_on_and_hold_one_side_after_the_other(self, stored: list[loader.Stored], workers: int) -> None:
-        opened = iter(loader.open_loader(loader.Faces(stored, SMALL, Jitter()), [2, 2], 3, workers))
-        for _ in range(4):
-            examples = loader.examples(next(opened), CPU)
-            assert examples.warped.shape == (6, 3, 32, 32)
-        for numbers, _ in zip(loader.Batches([5, 9], 3), range(50), strict=False):
-            assert max(numbers[:3]) < 5 <= min(numbers[3:])
-
-
-class TestParts:
-    def test_at_every_moment_one_part_runs(self) -> None:
-        watch = Stopwatch(CPU)
-        watch.start()
-        with watch.part("generator"):
-            time.sleep(0.02)
-            with watch.part("optimisers"):
-                time.sleep(0.04)
-            time.sleep(0.02)
-        seconds = watch.stop()
-        assert seconds["optimisers"] == pytest.approx(0.04, abs=0.015)
-        assert seconds["generator"] == pytest.approx(0.04, abs=0.015)
-        assert seconds["forward"] == 0
-
-    def test_parts_sum_to_about_the_whole_and_each_has_some(self) -> None:
-        preset = gan("relativistic")
-        step = TimedStep(preset, SIDES, 0, CPU)
-        found = time_parts(step, make_feed(preset, BATCH, CPU), Moment(0, 1.0), warm_up=1, rounds=5)
-        assert sum(found[part] for part in PARTS) == pytest.approx(found["whole"], rel=0.3)
-        assert all(found[part] > 0 for part in PARTS)
-        assert found["rest"] < 0.3 * found["whole"]
-
-    def test_a_timed_step_is_the_step(self) -> None:
-        preset = gan("hinge")
-        feed = make_feed(preset, BATCH, CPU)
-        timed, plain = TimedStep(preset, SIDES, 0, CPU), Step(preset, SIDES, 0, CPU)
-        timed.watch.start()
-        for step in (timed, plain):
-            step(feed(0), Moment(0, 1.0))
-        assert all(torch.equal(tensor, plain.state()[key]) for key, tensor in timed.state().items())
-
-
-@pytest.mark.parametrize(
-    ("intervals", "share"),
-    [
-        ([(0, 4), (6, 10)], 0.2),
-        ([(6, 10), (0, 4)], 0.2),
-        ([(0, 10), (2, 3)], 0.0),
-        ([(0, 3), (2, 5), (7, 8)], 0.25),
-        ([], None),
-    ],
-)
-def test_idle_is_what_no_kernel_covers(intervals: list[tuple[float, float]], share: float | None) -> None:
-    assert uncovered(intervals) == (None if share is None else pytest.approx(share))
 
 
 class TestTrials:
@@ -374,3 +193,10 @@ class TestRun:
         monkeypatch.setattr(run, "_NEEDED", ("no_such_package",))
         with pytest.raises(MissingDependencyError, match="no_such_package not installed"):
             run.bench_train(["lite"])
+
+    @pytest.mark.gpu
+    def test_a_captured_step_is_measured(self, cuda: str) -> None:
+        names = ("graph", "plain channels_last", "loaded plain in process")
+        found = run.bench_train(["gan:64"], [4], names, device=cuda, quick=True, quiet=True).record
+        assert list(problems(found, SCHEMA)) == []
+        assert all(each["reason"] is None and each["idle"] is not None for each in found["rows"])
