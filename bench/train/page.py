@@ -76,7 +76,7 @@ def _machine(stem: str, record: Record) -> Iterator[str]:
     rates = ", ".join(f"{c['device']} {c['precision']} {c['rate'] / 1e9:,.0f} GFLOP/s" for c in record["ceilings"])
     quick = " **A rehearsal: no figures to keep.**" if record["quick"] else ""
     changed = ", with changes" if commit["dirty"] else ""
-    where = f"{gpu}{machine['cpu']}, {machine['cores']} cores, {' or '.join(threads)} threads"
+    where = f"{gpu}{machine['cpu']}, {machine['cores']} cores, threads of torch: {' or '.join(threads)}"
     source = f"torch {record['versions']['torch']}, commit `{commit['id'][:10]}`{changed}"
     yield f"- `{stem}`, {record['taken'][:10]}: {where}, {source}. Matrix products: {rates}.{quick}"
 
