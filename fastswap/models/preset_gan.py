@@ -14,14 +14,18 @@ from dataclasses import replace
 
 from fastswap.models.spec import DiscriminatorSpec, GeneratorSpec, Objective, Optimisation, Preset, Schedule
 
-_ADVERSARY_FROM = (0.6, 0.8)
-"""Shares of the run: from the first on there is an adversary, at the second it has its full weight."""
+
+def _adversary_from(begin: float, whole: float) -> tuple[Schedule, ...]:
+    """No adversary before the share `begin` of the run, its full weight from the share `whole` on."""
+    return (Schedule("adversarial", (begin, whole), (0.0, 1.0), linear=True),)
+
 
 _OBJECTIVE = Objective(
-    dssim=1.0, l1=3.0, mask=0.5, agreement=0.5, eyes=4.0, mouth=3.0,
-    adversary="relativistic", adversarial=0.1, r1=0.5, r2=0.5,
-    schedules=(Schedule("adversarial", _ADVERSARY_FROM, (0.0, 1.0), linear=True),),
+    dssim=1.5, l1=3.0, edges=4.0, mask=0.5, agreement=0.5, eyes=8.0, mouth=4.0,
+    adversary="relativistic", adversarial=0.02, r1=0.5, r2=0.5, schedules=_adversary_from(0.75, 0.8),
 )  # fmt: skip
+"""After trials of a minute on a CPU (docs/journal.md): edges and weightier eyes make B follow A better, an adversary
+that is stronger or earlier takes iterations and pitch and gives nothing back in so short a time."""
 
 _OPTIMISATION = Optimisation(
     learning_rate=1e-3, betas=(0.9, 0.99), discriminator_rate=0.5, discriminator_betas=(0.0, 0.99), warm_up=50,
@@ -49,7 +53,9 @@ GAN_128 = replace(
         residual=(1, 1, 1), head=True, attention=(16, 32), standardise=True,
     ),
     discriminator=DiscriminatorSpec(size=128, stem=2, channels=(128, 256, 256), kernel=3, attention=(16,), unet=True),
-    objective=replace(_OBJECTIVE, r1=2.0, r2=2.0),  # a mean over more logits
+    objective=replace(  # for runs of hours: an adversary that has time to help, its penalties a mean over more logits
+        _OBJECTIVE, adversarial=0.1, r1=2.0, r2=2.0, schedules=_adversary_from(0.6, 0.8)
+    ),
     optimisation=replace(_OPTIMISATION, learning_rate=5e-4, warm_up=200, ema=0.999),
     batch=32, iterations=60_000,
 )  # fmt: skip
