@@ -29,7 +29,7 @@ that is stronger or earlier takes iterations and pitch and gives nothing back in
 
 _OPTIMISATION = Optimisation(
     learning_rate=1e-3, betas=(0.9, 0.99), discriminator_rate=0.5, discriminator_betas=(0.0, 0.99), warm_up=50,
-    hold=0.5, ema=0.99, settle=0.3,
+    hold=0.5, ema=0.99, settle=0.1,
 )  # fmt: skip
 
 GAN_64 = Preset(
