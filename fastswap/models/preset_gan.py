@@ -24,8 +24,8 @@ _OBJECTIVE = Objective(
     dssim=5.0, l1=3.0, edges=4.0, mask=0.5, agreement=0.5, eyes=8.0, mouth=4.0,
     adversary="relativistic", adversarial=0.02, r1=0.5, r2=0.5, schedules=_adversary_from(0.75, 0.8),
 )  # fmt: skip
-"""After trials of a minute on a CPU (docs/journal.md): structure, edges and weightier eyes make B follow A better, an adversary
-that is stronger or earlier takes iterations and pitch and gives nothing back in so short a time."""
+"""After trials of a minute on a CPU (docs/journal.md): structure, edges and weightier eyes make B follow A better and
+look sharper; an adversary that is stronger or earlier takes iterations and gives nothing back in so short a time."""
 
 _OPTIMISATION = Optimisation(
     learning_rate=1e-3, betas=(0.9, 0.99), discriminator_rate=0.5, discriminator_betas=(0.0, 0.99), warm_up=50,
