@@ -203,9 +203,8 @@ class Step:
         if self.average is None:
             return
         averages: list[Tensor] = [self.average.get_parameter(name) for name in self.optimiser.parameters]
-        apart = torch._foreach_sub(list(self.optimiser.parameters.values()), averages)
-        torch._foreach_mul_(apart, self.controls["following"] * share)
-        torch._foreach_add_(averages, apart)
+        share = self.controls["following"] * share
+        torch._foreach_lerp_(averages, list(self.optimiser.parameters.values()), [share] * len(averages))
 
     def state(self) -> dict[str, Tensor]:
         """All that the next step depends on, by name: the tensors themselves, not copies."""
