@@ -1,14 +1,28 @@
-"""Where figures come from: the commit and the processor."""
+"""Where figures come from: the machine, the commit, the versions."""
 
 from __future__ import annotations
 
 import os
 import platform
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fastswap.bench.record import COMMIT
+from fastswap import workers
+from fastswap.bench.record import COMMIT, machine, versions
+
+
+def head(schema: int, *, quick: bool) -> dict[str, Any]:
+    """How a record begins."""
+    return {
+        "schema": schema,
+        "taken": datetime.now(UTC).isoformat(timespec="seconds"),
+        "quick": quick,
+        "machine": machine({"cpu": {"brand_raw": processor(), "count": workers.cores()}}),
+        "commit": commit(),
+        "versions": versions(),
+    }
 
 
 def commit() -> dict[str, Any]:

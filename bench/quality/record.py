@@ -5,12 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
-from fastswap import workers
-from fastswap.bench.provenance import commit, processor
-from fastswap.bench.record import machine, versions
+from fastswap.bench.provenance import head
 from fastswap.quality.pairs import PAIRS
 
 SCHEMA = 1
@@ -31,12 +28,7 @@ def made(
 ) -> dict[str, Any]:
     """The record."""
     return {
-        "schema": SCHEMA,
-        "taken": datetime.now(UTC).isoformat(timespec="seconds"),
-        "quick": quick,
-        "machine": machine({"cpu": {"brand_raw": processor(), "count": workers.cores()}}),
-        "commit": commit(),
-        "versions": versions(),
+        **head(SCHEMA, quick=quick),
         "clips": clips,
         "frames": next(iter(pairs.values()))["frames"],
         "minutes": sorted(minutes),

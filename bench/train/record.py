@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
-from fastswap import workers
-from fastswap.bench.provenance import commit, processor
-from fastswap.bench.record import machine, versions
+from fastswap.bench.provenance import head
 from fastswap.bench.train.trial import SIDES, Trial
 
 SCHEMA = 1
@@ -47,12 +44,7 @@ def row(trial: Trial, result: Mapping[str, Any], ceilings: Sequence[Mapping[str,
 def made(rows: Sequence[Mapping[str, Any]], ceilings: Sequence[Mapping[str, Any]], *, quick: bool) -> dict[str, Any]:
     """The record."""
     return {
-        "schema": SCHEMA,
-        "taken": datetime.now(UTC).isoformat(timespec="seconds"),
-        "quick": quick,
-        "machine": machine({"cpu": {"brand_raw": processor(), "count": workers.cores()}}),
-        "commit": commit(),
-        "versions": versions(),
+        **head(SCHEMA, quick=quick),
         "ceilings": [dict(each) for each in ceilings],
         "rows": [dict(each) for each in rows],
     }

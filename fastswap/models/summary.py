@@ -3,18 +3,16 @@ weight is made: the networks run on tensors that have a shape and no content."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import saved_tensors_hooks
 
 from fastswap.models.attention import SelfAttention
 from fastswap.models.discriminator import Discriminator
+from fastswap.models.saved import saved_for_backward
 from fastswap.models.spec import Preset
 from fastswap.models.swap_model import SwapModel
 
@@ -42,8 +40,8 @@ class Summary:
     """`parameters` of all sides. `flops`: of one iteration, two a multiply-add, counting convolutions, linear layers
     and attention's products in the forward and backward passes of all networks; `penalties` (what R1 and R2 add) are
     not in `iteration`. `memory_mib`: weights, gradients, two moments a weight and the average in float32; activations:
-    what autograd keeps of the networks in bfloat16 (of a penalised discriminator in float32), where the losses' own and
-    the kernels' scratch memory come on top."""
+    what autograd keeps of the networks in bfloat16, where the losses' own and the kernels' scratch memory
+    come on top."""
 
     preset: str
     size: int
@@ -166,34 +164,15 @@ def _activations(preset: Preset, sides: int, count: int) -> int:
     themselves not counted."""
     from torch._subclasses.fake_tensor import FakeTensorMode  # brings all of torch's shape functions
 
-    penalised = bool(preset.objective.r1 or preset.objective.r2)
     with FakeTensorMode():
         step = _Step(preset, sides, count)
         weights = [*step.network.parameters(), *step.critics.parameters()]
-        with _saved(weights) as generator, torch.autocast("cpu", torch.bfloat16):
+        with saved_for_backward(weights) as generator, torch.autocast("cpu", torch.bfloat16):
             step.forward()
-        with _saved(weights) as critics, torch.autocast("cpu", torch.bfloat16, enabled=not penalised):
+        with saved_for_backward(weights) as critics, torch.autocast("cpu", torch.bfloat16):
             if step.critics:
                 step.penalised_forward()
     return sum(generator.values()) + sum(critics.values())
-
-
-@contextmanager
-def _saved(weights: list[nn.Parameter]) -> Iterator[dict[int, int]]:
-    """Storage -> bytes of what is saved for backward."""
-    known = {weight.untyped_storage()._cdata for weight in weights}
-    sizes: dict[int, int] = {}
-    kept: list[Tensor] = []  # a storage that is freed would lend its identity to another
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in known:
-            sizes[storage._cdata] = storage.nbytes()
-            kept.append(tensor)
-        return tensor
-
-    with saved_tensors_hooks(pack, lambda tensor: tensor):
-        yield sizes
 
 
 def _generator_layers(step: _Step) -> list[Layer]:

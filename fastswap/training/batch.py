@@ -8,13 +8,12 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
-from torch import Tensor
-from torch.autograd.graph import saved_tensors_hooks
 
+from fastswap.device import free_memory
 from fastswap.errors import TrainingError
+from fastswap.models.saved import saved_for_backward
 from fastswap.training.examples import noise
 from fastswap.training.plan import Moment
 from fastswap.training.schedule import TERMS
@@ -106,7 +105,7 @@ def _limited(device: torch.device, reserve: int) -> Iterator[None]:
 def _cpu_fits(step: Step, multiple: int, reserve: int) -> Callable[[int], bool]:
     one, two = (_kept(step, count * multiple) for count in (1, 2))
     gradients = sum(w.nbytes for optimiser in step.optimisers for w in optimiser.parameters.values())
-    free = _SHARE * available() - reserve - gradients
+    free = _SHARE * free_memory(step.device) - reserve - gradients
 
     def fits(batch: int) -> bool:
         return _SCRATCH * (one + (two - one) * (batch / multiple - 1)) <= free
@@ -114,32 +113,9 @@ def _cpu_fits(step: Step, multiple: int, reserve: int) -> Callable[[int], bool]:
     return fits
 
 
-def available() -> float:
-    """Bytes that this process may still take without swapping: what the system has free or can free, within the limit
-    of its control group."""
-    text = Path("/proc/meminfo").read_text(encoding="ascii")
-    free = 1024.0 * next(int(line.split()[1]) for line in text.splitlines() if line.startswith("MemAvailable"))
-    group = Path("/sys/fs/cgroup")
-    try:
-        limit, used = ((group / name).read_text(encoding="ascii").strip() for name in ("memory.max", "memory.current"))
-    except OSError:
-        return free
-    return free if limit == "max" else min(free, float(limit) - float(used))
-
-
 def _kept(step: Step, batch: int) -> int:
     """Bytes of the distinct storages that autograd keeps in one step."""
-    sizes: dict[int, int] = {}
-    kept: list[Tensor] = []  # a storage that is freed would lend its identity to another
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in sizes:
-            sizes[storage._cdata] = storage.nbytes()
-            kept.append(tensor.detach())
-        return tensor
-
-    with saved_tensors_hooks(pack, lambda tensor: tensor):
+    with saved_for_backward() as sizes:
         try_step(step, batch)
     return sum(sizes.values())
 

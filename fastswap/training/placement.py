@@ -4,18 +4,16 @@ disk."""
 from __future__ import annotations
 
 import logging
-import os
-from pathlib import Path
 
 import torch
 
+from fastswap.device import free_memory
 from fastswap.errors import UsageError
 
 DEVICE, PINNED, MAPPED = "device", "pinned", "mapped"
 PLACES = ("auto", DEVICE, PINNED, MAPPED)
 _HOST_PART = 0.75
 """The part of the host's available memory that faces may take: the rest is for what the run and others still need."""
-_MEMINFO = Path("/proc/meminfo")
 _LOG = logging.getLogger(__name__)
 
 
@@ -59,13 +57,3 @@ def _insist(asked: str, size: int, device: torch.device, free: int, host: int) -
             "choose auto, or mapped, which keeps them on disk"
         )
     return asked
-
-
-def free_memory(device: torch.device) -> int:
-    """Bytes that are free on a GPU, or that the host can give without swapping."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    if not _MEMINFO.exists():  # not Linux: what the machine has is the best that can be had without a package
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    lines = dict(line.split(":", 1) for line in _MEMINFO.read_text(encoding="ascii").splitlines())
-    return int(lines["MemAvailable"].split()[0]) * 1024

@@ -5,15 +5,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from synthetic import TINY
 
+from fastswap import device
+from fastswap.device import free_memory
 from fastswap.errors import TrainingError
 from fastswap.models import DiscriminatorSpec
 from fastswap.training import batch
-from fastswap.training.batch import advice, available, find_batch, largest
+from fastswap.training.batch import advice, find_batch, largest
 from fastswap.training.step import Step
 
 CPU = torch.device("cpu")
@@ -51,24 +54,31 @@ def test_nothing_fits() -> None:
 def test_on_a_cpu_twice_the_free_memory_is_about_twice_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
     for free in (200e6, 400e6, 800e6):
-        monkeypatch.setattr(batch, "available", lambda free=free: free)
+        monkeypatch.setattr(batch, "free_memory", lambda device, free=free: free)
         found.append(find_batch(_made))
     assert found[0] >= 8
     assert all(1.7 < more / less < 2.4 for less, more in itertools.pairwise(found))
-    monkeypatch.setattr(batch, "available", lambda: 400e6)
+    monkeypatch.setattr(batch, "free_memory", lambda device: 400e6)
     assert found[0] * 0.8 <= find_batch(_made, reserve=180_000_000) <= found[0] * 1.3
     assert find_batch(_made, multiple=5) % 5 == 0
     assert find_batch(_made, most=9) == 9
 
 
 def test_memory_that_is_too_small_for_any_batch_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "available", lambda: 1e5)
+    monkeypatch.setattr(batch, "free_memory", lambda device: 1e5)
     with pytest.raises(TrainingError, match="too small for the smallest batch"):
         find_batch(_made)
 
 
-def test_this_machine_has_memory() -> None:
-    assert 1e8 < available() < 1e14
+def test_a_control_groups_limit_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = free_memory(CPU)
+    assert 1e8 < free < 1e14
+    monkeypatch.setattr(device, "_GROUP", tmp_path)
+    (tmp_path / "memory.current").write_text("3000\n")
+    (tmp_path / "memory.max").write_text("8000\n")
+    assert free_memory(CPU) == 5000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert free_memory(CPU) == pytest.approx(free, rel=0.2)
 
 
 @pytest.mark.parametrize(

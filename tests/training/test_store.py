@@ -14,6 +14,7 @@ import pytest
 import torch
 from synthetic import TINY, make_faces
 
+from fastswap.device import free_memory
 from fastswap.errors import DamagedFileError, UsageError
 from fastswap.faceset import FaceSet
 from fastswap.models import newest_checkpoint
@@ -22,7 +23,7 @@ from fastswap.training import TrainSettings, parallel, placement, store, train
 from fastswap.training.assemble import open_feed
 from fastswap.training.facecache import FaceCache
 from fastswap.training.feed import Feed
-from fastswap.training.placement import choose_place, free_memory
+from fastswap.training.placement import choose_place
 from fastswap.training.prepare import prepare
 from fastswap.training.sampler import Sampler
 from fastswap.training.sides import Side, choose_side
@@ -222,7 +223,7 @@ def test_a_process_with_a_shard_holds_and_shows_that(
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="resets the peak by Linux's /proc")
 def test_decoding_takes_the_store_and_a_few_chunks(tmp_path: Path) -> None:
     """In a process of its own: what earlier tests leave to be freed would hide it."""
-    make_faces(tmp_path / "a", (200, 150, 120), count=300)
+    make_faces(tmp_path / "a", (200, 150, 120), count=600)
     child = Path(__file__).with_name("store_child.py")
     done = subprocess.run(
         [sys.executable, child, tmp_path / "a", tmp_path / "cache"], capture_output=True, text=True, check=False

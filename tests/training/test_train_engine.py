@@ -83,7 +83,7 @@ def test_memory_that_runs_out_is_one_line_with_the_batch_that_fits(
         return original(self, examples, terms)
 
     monkeypatch.setattr(Step, "compute", compute)
-    monkeypatch.setattr("fastswap.training.batch.available", lambda: 2e6)
+    monkeypatch.setattr("fastswap.training.batch.free_memory", lambda device: 2e6)
     with pytest.raises(TrainingError, match=r"too small for a batch of 4: a batch of \d fits: give --batch") as caught:
         train(settings())
     assert "\n" not in str(caught.value)
