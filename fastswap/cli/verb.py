@@ -1,9 +1,16 @@
-"""What every verb has."""
+"""What every verb has, and the flags that several share."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+Device = Literal["auto", "cpu", "cuda"]
+Input = Annotated[Path, tyro.conf.arg(aliases=["-i"], metavar="INPUT")]
+Output = Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="OUTPUT")]
 
 
 @dataclass(kw_only=True)

@@ -9,16 +9,11 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from fastswap.cli.bench import BenchVerb
+from fastswap.cli.convert import Colour, Convert
 from fastswap.cli.faces import FacesVerb
 from fastswap.cli.train import Train
-from fastswap.cli.verb import Verb
+from fastswap.cli.verb import Device, Input, Output, Verb
 from fastswap.errors import UsageError
-
-Device = Literal["auto", "cpu", "cuda"]
-_Input = Annotated[Path, tyro.conf.arg(aliases=["-i"], metavar="INPUT")]
-_Output = Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="OUTPUT")]
-_Model = Annotated[Path, tyro.conf.arg(aliases=["-m"], metavar="MODEL")]
-_Colour = Annotated[Literal["none", "reinhard", "covariance", "histogram"], tyro.conf.arg(aliases=["-c"])]
 
 
 @dataclass(kw_only=True)
@@ -28,9 +23,9 @@ class Extract(Verb):
     Interrupted, it goes on where it stopped when it is run again.
     """
 
-    input: _Input
+    input: Input
     """A video, a picture, or a folder of pictures."""
-    output: _Output
+    output: Output
     """The folder of the face set."""
     size: Annotated[int, tyro.conf.arg(aliases=["-z"])] = 512
     """Side of the aligned faces, in pixels."""
@@ -63,72 +58,10 @@ class Extract(Verb):
 
 
 @dataclass(kw_only=True)
-class Convert(Verb):
-    """Replace the faces of A in a video by B's, with a trained model."""
-
-    input: _Input
-    """A's video, a picture, or a folder of pictures."""
-    model: _Model
-    """The model's folder."""
-    output: _Output
-    """The swapped video (for pictures: a picture or a folder)."""
-    faces: Path | None = None
-    """The face set of this very input (default: the one the model was trained on if it is, else the faces are
-    found)."""
-    person: int | None = None
-    """Who of the input is replaced (default: the one trained on, or the most frequent)."""
-    colour: _Colour = "covariance"
-    """How the swap takes A's colours."""
-    mask: Literal["predicted", "mesh"] = "predicted"
-    """What of the aligned face is replaced: what the network predicts, or the mesh's oval."""
-    erode: float = 0.0
-    """Shrink the mask, as a share of the aligned square (negative: grow)."""
-    feather: float = 0.09
-    """Width of the mask's soft edge, as a share of the aligned square."""
-    blend: Literal["none", "pyramid", "poisson"] = "none"
-    """How the face is joined to what is round it: faded in, at every scale, or by its gradients."""
-    sharpen: Literal["none", "unsharp", "box", "gaussian"] = "none"
-    """Sharpen the swap; unsharp leaves grain alone."""
-    smooth: bool = False
-    """Smooth the face's place over time, so that a still head does not tremble."""
-    codec: str = "auto"
-    """Video codec of the output (default: what the container usually holds)."""
-    quality: int | None = None
-    """The codec's constant rate factor: lower is better and larger."""
-    impl: Literal["auto", "numba", "reference"] = "auto"
-    """Implementation of the operations."""
-    device: Device = "auto"
-    """Where the model runs."""
-
-    def run(self) -> Any:
-        from fastswap.conversion import ConvertSettings, convert
-
-        settings = ConvertSettings(
-            self.input,
-            self.model,
-            self.output,
-            faces=self.faces,
-            person=self.person,
-            colour=self.colour,
-            mask=self.mask,
-            erode=self.erode,
-            feather=self.feather,
-            blend=self.blend,
-            sharpen=self.sharpen,
-            smooth=self.smooth,
-            device=self.device,
-            impl=self.impl,
-            codec=self.codec,
-            quality=self.quality,
-        )
-        return convert(settings, quiet=self.quiet)
-
-
-@dataclass(kw_only=True)
 class Evaluate(Verb):
     """Judge a swap against the truth, beside three controls that need no training."""
 
-    input: _Input
+    input: Input
     """A's video."""
     swapped: Annotated[Path, tyro.conf.arg(aliases=["-s"])]
     """The swapped video."""
@@ -138,7 +71,7 @@ class Evaluate(Verb):
     """Face set of A's video."""
     faces_b: Annotated[Path, tyro.conf.arg(aliases=["-B"], metavar="FACES")]
     """Face set of B's training video."""
-    colour: _Colour = "covariance"
+    colour: Colour = "covariance"
     """How the controls take A's colours: as in the conversion that is judged."""
     blend: Literal["none", "pyramid", "poisson"] = "none"
     """How the controls are joined to their surroundings: as in the conversion that is judged."""
@@ -165,7 +98,7 @@ class Evaluate(Verb):
 class Demo(Verb):
     """The whole path on two puppets made from public-domain portraits (or on two clips of your own)."""
 
-    output: _Output = Path("demo")
+    output: Output = Path("demo")
     """Where everything is left."""
     minutes: float = 4.0
     """How long to train."""

@@ -3,7 +3,8 @@
 from fastswap.conversion.blend import BLENDS, Blend
 from fastswap.conversion.composite import CompositeSettings, Generate, composite
 from fastswap.conversion.frames import swapped_frames
-from fastswap.conversion.pipeline import ConvertSettings, ConvertSummary, convert
+from fastswap.conversion.pipeline import convert
+from fastswap.conversion.settings import ConvertSettings, ConvertSummary
 
 __all__ = [
     "BLENDS",

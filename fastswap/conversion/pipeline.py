@@ -7,24 +7,22 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
 
 from fastswap import workers
-from fastswap.conversion.blend import BLENDS, Blend
-from fastswap.conversion.composite import CompositeSettings, MaskSource
+from fastswap.conversion.composite import CompositeSettings
 from fastswap.conversion.frames import swapped_frames
+from fastswap.conversion.settings import ConvertSettings, ConvertSummary, check
 from fastswap.conversion.smoothing import smoothed
 from fastswap.device import resolve_device
-from fastswap.errors import InputError, UsageError
+from fastswap.errors import InputError
 from fastswap.faceset import FaceSet
 from fastswap.faceset.format import META_NAME
 from fastswap.faceset.scan import ScanSettings, describe_source, meta_of, scan
 from fastswap.models import TrainedModel
-from fastswap.ops.match_colour import METHODS as COLOURS
-from fastswap.ops.sharpen import METHODS as SHARPENINGS
 from fastswap.progress import bar
 from fastswap.video import Video, VideoWriter, open_video, write_video
 
@@ -35,58 +33,13 @@ _SCAN_SIZE = 128
 """Pixels of the aligned faces that persons are told apart by, where `convert` finds the faces itself."""
 
 
-@dataclass(frozen=True)
-class ConvertSettings:
-    """faces: the alignments of the input (None: the model's own side-A face set where it is of this very file, else
-    found anew); person: who of the input is replaced (None: the one trained on, or the most frequent); colour: "none"
-    or a method of `match_colour`; blend: see `joined`; sharpen: "none" or a method of `sharpen`; smooth: the
-    alignments over time; codec and quality: see `write_video`."""
-
-    input: Path
-    model: Path
-    output: Path
-    faces: Path | None = None
-    person: int | None = None
-    colour: str = "covariance"
-    mask: MaskSource = "predicted"
-    erode: float = 0.0
-    feather: float = 0.09
-    blend: Blend = "none"
-    sharpen: str = "none"
-    smooth: bool = False
-    device: str = "auto"
-    impl: str = "auto"
-    codec: str = "auto"
-    quality: int | None = None
-
-
-@dataclass(frozen=True)
-class ConvertSummary:
-    """What was written. person: who was replaced; others: the persons left as they are."""
-
-    output: str
-    frames: int
-    frames_swapped: int
-    person: int
-    others: list[int]
-    seconds: float
-    fps: float
-
-
 def convert(settings: ConvertSettings, *, quiet: bool = False) -> ConvertSummary:
     """Replaces the faces of one person in `settings.input` and writes `settings.output`, which exists only once it is
     whole.
 
-    Raises InputError for an input, model or face set that cannot be used, UsageError for an unknown colour method,
-    blend or sharpening.
+    Raises InputError for an input, model or face set that cannot be used, UsageError for settings that `check` refuses.
     """
-    for option, value, known in (
-        ("-c", settings.colour, ("none", *COLOURS)),
-        ("--blend", settings.blend, BLENDS),
-        ("--sharpen", settings.sharpen, ("none", *SHARPENINGS)),
-    ):
-        if value not in known:
-            raise UsageError(f"{option} {value}: choose one of {', '.join(known)}")
+    check(settings)
     settings = replace(settings, device=resolve_device(settings.device))
     model = TrainedModel.open(settings.model, settings.device)
     with (

@@ -19,6 +19,7 @@ from fastswap.quality import metrics
 from fastswap.quality.metrics import Array, Picture
 
 ERODE = 0.02  # of the face's height: what lies this near the oval's edge is the composite's business, see the seam
+INNER = 0.14  # of the face's height: further in than the ramp that a swap is pasted by; sharpness is measured there
 BAND = 0.04  # of the face's height, to either side of the oval: where a seam would be
 CHUNK = 8  # frames the mesh sees at once
 _NAN_EXPRESSION = (float("nan"),) * 4
@@ -29,8 +30,9 @@ class Scores:
     """Of one clip. Medians over frames, inside the oval of the truth's face, but for the last two groups.
 
     psnr: dB, output to truth; margin: that less the untouched input's to the truth, dB: what the swap has gained;
-    ssim: 0..1; delta_e, delta_e_p95: CIEDE2000, mean and 95th percentile; sharpness: Laplacian energy over the truth's;
-    flicker: mean |change of output - change of truth| from frame to frame, levels of 255.
+    ssim: 0..1; delta_e, delta_e_p95: CIEDE2000, mean and 95th percentile; sharpness: Laplacian energy over the truth's,
+    in the inner part of the face, where nothing of the input shines through; flicker: mean |change of output - change
+    of truth| from frame to frame, levels of 255.
     seam_gradient: levels a px in the band round the oval's edge, less the truth's; seam_delta_e: CIEDE2000 from inside
     to outside of that edge, less the truth's: above 0, an edge that should not be there.
     yaw, pitch, mouth, eyes: correlation over time of output and truth; found: share of frames with a face in the
@@ -166,7 +168,7 @@ class Judge:
             ssim=metrics.ssim(out, truth, mask),
             delta_e=float(difference.mean()) if difference.size else float("nan"),
             delta_e_p95=float(np.percentile(difference, 95)) if difference.size else float("nan"),
-            sharpness=metrics.sharpness(out, truth, mask),
+            sharpness=metrics.sharpness(out, truth, region.inner),
             seam_gradient=region.edge_gradient(out) - region.true_gradient,
             seam_delta_e=region.edge_step(out) - region.true_step,
         )
@@ -215,6 +217,7 @@ class _Region:
         inside = (whole[top : top + rows, left : left + columns] > 0.5).astype(np.uint8)
         self.truth = self.crop(truth)
         self.mask = cv2.erode(inside, _disc(ERODE * height)).astype(np.float64)
+        self.inner = cv2.erode(inside, _disc(INNER * height)).astype(np.float64)
         band = _disc(BAND * height)
         self._band = (cv2.dilate(inside, band) - cv2.erode(inside, band)).astype(np.float64)
         self.lab = metrics.lab(self.truth[self.mask > 0])

@@ -1,0 +1,76 @@
+"""`fastswap convert`: its flags, named after Faceswap's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from fastswap.cli.verb import Device, Input, Output, Verb
+
+_Model = Annotated[Path, tyro.conf.arg(aliases=["-m"], metavar="MODEL")]
+Colour = Annotated[Literal["none", "reinhard", "covariance", "histogram"], tyro.conf.arg(aliases=["-c"])]
+
+
+@dataclass(kw_only=True)
+class Convert(Verb):
+    """Replace the faces of A in a video by B's, with a trained model."""
+
+    input: Input
+    """A's video, a picture, or a folder of pictures."""
+    model: _Model
+    """The model's folder."""
+    output: Output
+    """The swapped video (for pictures: a picture or a folder)."""
+    faces: Path | None = None
+    """The face set of this very input (default: the one the model was trained on if it is, else the faces are
+    found)."""
+    person: int | None = None
+    """Who of the input is replaced (default: the one trained on, or the most frequent)."""
+    colour: Colour = "covariance"
+    """How the swap takes A's colours."""
+    mask: Literal["predicted", "mesh"] = "predicted"
+    """What of the aligned face is replaced: what the network predicts, or the mesh's oval."""
+    erode: float = 0.0
+    """Shrink the mask, as a share of the aligned square (negative: grow)."""
+    feather: float = 0.09
+    """Width of the mask's soft edge, as a share of the aligned square."""
+    blend: Literal["none", "pyramid", "poisson"] = "none"
+    """How the face is joined to what is round it: faded in, at every scale, or by its gradients."""
+    sharpen: Literal["none", "unsharp", "box", "gaussian"] = "none"
+    """Sharpen the swap; unsharp leaves grain alone."""
+    smooth: bool = False
+    """Smooth the face's place over time, so that a still head does not tremble."""
+    codec: str = "auto"
+    """Video codec of the output (default: what the container usually holds)."""
+    quality: int | None = None
+    """The codec's constant rate factor: lower is better and larger."""
+    impl: Literal["auto", "numba", "reference"] = "auto"
+    """Implementation of the operations."""
+    device: Device = "auto"
+    """Where the model runs."""
+
+    def run(self) -> Any:
+        from fastswap.conversion import ConvertSettings, convert
+
+        settings = ConvertSettings(
+            self.input,
+            self.model,
+            self.output,
+            faces=self.faces,
+            person=self.person,
+            colour=self.colour,
+            mask=self.mask,
+            erode=self.erode,
+            feather=self.feather,
+            blend=self.blend,
+            sharpen=self.sharpen,
+            smooth=self.smooth,
+            device=self.device,
+            impl=self.impl,
+            codec=self.codec,
+            quality=self.quality,
+        )
+        return convert(settings, quiet=self.quiet)
