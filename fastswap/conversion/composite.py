@@ -38,6 +38,16 @@ class CompositeSettings:
     impl: str = "auto"
 
 
+@dataclass(frozen=True)
+class Generated:
+    """What the generator made of N faces. faces: float [N, 3, s, s], as it was given them, s = `settings.size_in`;
+    colour: [N, 3, t, t] and mask: [N, 1, t, t], its answer."""
+
+    faces: Tensor
+    colour: Tensor
+    mask: Tensor
+
+
 def composite(
     planes: Planes,
     alignment: Tensor,  # float32 [N, 2, 3], unit square -> frame pixels
@@ -50,15 +60,36 @@ def composite(
 
     Alignment, landmarks and frame may stay on the CPU where the frames are on a GPU: they are checked there, and the
     operations wait for nothing."""
-    if not len(frame):
-        return
-    impl = settings.impl
+    if len(frame):
+        finish(planes, alignment, landmarks, frame, generated(planes, alignment, frame, generate, settings), settings)
+
+
+def generated(
+    planes: Planes,
+    alignment: Tensor,  # float32 [N, 2, 3]
+    frame: Tensor,  # int64 [N]
+    generate: Generate,
+    settings: CompositeSettings,
+) -> Generated:
+    """The first half of `composite`: the aligned faces, and what the generator makes of them."""
     matrix = pixel_matrix(alignment, settings.size_in, settings.coverage)
-    faces = warp(planes, matrix, settings.size_in, frame=frame, impl=impl)
-    colour, mask = generate(faces)
+    faces = warp(planes, matrix, settings.size_in, frame=frame, impl=settings.impl)
+    return Generated(faces, *generate(faces))
+
+
+def finish(
+    planes: Planes,
+    alignment: Tensor,  # float32 [N, 2, 3]
+    landmarks: Tensor,  # float32 [N, 478, 3]
+    frame: Tensor,  # int64 [N]
+    made: Generated,
+    settings: CompositeSettings,
+) -> None:
+    """The second half of `composite`: colour, sharpness, mask and blend of what was generated, and the paste."""
+    impl, faces, colour, mask = settings.impl, made.faces, made.colour, made.mask
     size = colour.shape[-1]
+    matrix = pixel_matrix(alignment, size, settings.coverage)
     if size != settings.size_in:
-        matrix = pixel_matrix(alignment, size, settings.coverage)
         faces = warp(planes, matrix, size, frame=frame, impl=impl)
     if settings.mask == "mesh":
         mask = mesh_mask(landmarks, matrix, size).to(mask)
