@@ -31,16 +31,23 @@ class Convert(Verb):
     """Who of the input is replaced (default: the one trained on, or the most frequent)."""
     colour: Colour = "covariance"
     """How the swap takes A's colours."""
-    mask: Literal["predicted", "mesh"] = "predicted"
-    """What of the aligned face is replaced: what the network predicts, or the mesh's oval."""
-    erode: float = 0.0
-    """Shrink the mask, as a share of the aligned square (negative: grow)."""
-    feather: float = 0.09
-    """Width of the mask's soft edge, as a share of the aligned square."""
+    mask: Literal["predicted", "mesh", "both", "file"] = "predicted"
+    """What of the aligned face is replaced: what the network predicts, the mesh's oval, where both say face, or the
+    face set's own NNNNNN_K.mask.png (the mesh's oval for a face without one)."""
+    erode: tuple[float, ...] = (0.0,)
+    """Shrink the mask, as a share of the aligned square (negative: grow); four numbers: top, right, bottom, left."""
+    feather: tuple[float, ...] = (0.09,)
+    """Width of the mask's soft edge, as a share of the aligned square; four numbers: top, right, bottom, left."""
     blend: Literal["none", "pyramid", "poisson"] = "none"
     """How the face is joined to what is round it: faded in, at every scale, or by its gradients."""
     sharpen: Literal["none", "unsharp", "box", "gaussian"] = "none"
     """Sharpen the swap; unsharp leaves grain alone."""
+    face_scale: float = 1.0
+    """Draw the face this much larger than A's, about its middle."""
+    opacity: float = 1.0
+    """How much of the swap shows: 0 leaves A."""
+    swap_sides: bool = False
+    """Use the model the other way round: the input shows B and gets the face of A."""
     smooth: bool = False
     """Smooth the face's place over time, so that a still head does not tremble."""
     codec: str = "auto"
@@ -67,6 +74,9 @@ class Convert(Verb):
             feather=self.feather,
             blend=self.blend,
             sharpen=self.sharpen,
+            face_scale=self.face_scale,
+            opacity=self.opacity,
+            swap_sides=self.swap_sides,
             smooth=self.smooth,
             device=self.device,
             impl=self.impl,

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
+import torch
 from torch import Tensor
 
 from fastswap.conversion.blend import Blend, joined
-from fastswap.faces import invert, mesh_mask, pixel_matrix
+from fastswap.conversion.masks import MaskSource, Sides, face_mask, soft_sides
+from fastswap.faces import invert, pixel_matrix
 from fastswap.ops import Planes, match_colour, paste, sharpen, warp
 
 Generate = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Aligned faces of A, float [N, 3, s, s] in 0..1 -> B performing them: colour [N, 3, t, t] and mask [N, 1, t, t],
 0..1."""
 
-MaskSource = Literal["predicted", "mesh"]
 SHARPEN_RADIUS = 0.01
 """Of the square's side: 1 px of 96, 3 px of 256, about as wide as what a network of that size leaves soft."""
 
@@ -24,17 +24,20 @@ SHARPEN_RADIUS = 0.01
 @dataclass(frozen=True)
 class CompositeSettings:
     """size_in: of the faces given to the generator; coverage: the central share of the aligned face that it sees;
-    colour: "none" or a method of `match_colour`; erode and feather: in shares of the square's side; blend: see
-    `joined`; sharpen: "none" or a method of `sharpen`; impl: of every operation."""
+    colour: "none" or a method of `match_colour`; mask: see `face_mask`; erode and feather: see `soft_sides`; blend: see
+    `joined`; sharpen: "none" or a method of `sharpen`; face_scale: how much larger than A's the face is drawn, about
+    the middle of its square, its mask with it; opacity: what the alpha is multiplied by; impl: of every operation."""
 
     size_in: int
     coverage: float
     colour: str = "covariance"
     mask: MaskSource = "predicted"
-    erode: float = 0.0
-    feather: float = 0.09
+    erode: Sides = 0.0
+    feather: Sides = 0.09
     blend: Blend = "none"
     sharpen: str = "none"
+    face_scale: float = 1.0
+    opacity: float = 1.0
     impl: str = "auto"
 
 
@@ -84,19 +87,42 @@ def finish(
     frame: Tensor,  # int64 [N]
     made: Generated,
     settings: CompositeSettings,
+    *,
+    given: Tensor | None = None,  # [N, 1, t, t], the face set's masks of the whole aligned square, 0..1
+    drawn: Planes | None = None,  # M black frames: what is pasted shows white in them
 ) -> None:
-    """The second half of `composite`: colour, sharpness, mask and blend of what was generated, and the paste."""
-    impl, faces, colour, mask = settings.impl, made.faces, made.colour, made.mask
-    size = colour.shape[-1]
+    """The second half of `composite`: colour, sharpness, mask and blend of what was generated, and the paste. Of faces
+    that overlap in a frame the nearer (larger) one is on top."""
+    impl, faces, size = settings.impl, made.faces, made.colour.shape[-1]
     matrix = pixel_matrix(alignment, size, settings.coverage)
     if size != settings.size_in:
         faces = warp(planes, matrix, size, frame=frame, impl=impl)
-    if settings.mask == "mesh":
-        mask = mesh_mask(landmarks, matrix, size).to(mask)
+    mask = face_mask(settings.mask, made.mask, landmarks, matrix, given, settings.coverage)
+    colour = made.colour
     if settings.colour != "none":
         colour = match_colour(colour, faces, mask, settings.colour, impl=impl)
     if settings.sharpen != "none":
         colour = sharpen(colour, settings.sharpen, radius=max(round(SHARPEN_RADIUS * size), 1), impl=impl)
-    erode, feather = settings.erode * size, settings.feather * size
-    colour, alpha = joined(colour, faces, mask, settings.blend, erode, feather, impl)
-    paste(planes, colour, alpha, invert(matrix), frame=frame, impl=impl)
+    alpha = soft_sides(mask, settings.erode, settings.feather, impl)
+    if settings.face_scale != 1:
+        matrix = pixel_matrix(alignment, size, settings.coverage * settings.face_scale)
+        if settings.blend != "none":
+            faces = warp(planes, matrix, size, frame=frame, impl=impl)
+    colour = joined(colour, faces, alpha, settings.blend, impl)
+    if settings.opacity != 1:
+        alpha = alpha * settings.opacity
+    _paste(planes, drawn, colour, alpha, matrix, frame, impl)
+
+
+def _paste(
+    planes: Planes, drawn: Planes | None, colour: Tensor, alpha: Tensor, matrix: Tensor, frame: Tensor, impl: str
+) -> None:
+    """Pastes N faces whose pixels lie at `matrix` [N, 2, 3], aligned px -> frame px, the smaller ones first."""
+    if len(set(frame.tolist())) < len(frame):  # of several faces in a frame the smaller is farther away
+        order = torch.linalg.det(matrix[..., :2].float()).abs().argsort(stable=True)
+        there = order.to(colour.device)
+        colour, alpha, matrix, frame = colour[there], alpha[there], matrix[order], frame[order.to(frame.device)]
+    place = invert(matrix)
+    paste(planes, colour, alpha, place, frame=frame, impl=impl)
+    if drawn is not None:
+        paste(drawn, torch.ones_like(colour), alpha, place, frame=frame, impl=impl)

@@ -67,7 +67,7 @@ def _write(
     quiet: bool,
 ) -> ConvertSummary:
     def generate(aligned: Tensor) -> tuple[Tensor, Tensor]:
-        return model.generate(aligned, SIDE_B)
+        return model.generate(aligned, SIDE_A if settings.swap_sides else SIDE_B)
 
     swap = composite_settings(settings, model)
     swapped = {frame for frame, _ in faces.by_frame(person)}
@@ -97,6 +97,8 @@ def composite_settings(settings: ConvertSettings, model: TrainedModel) -> Compos
         feather=settings.feather,
         blend=settings.blend,
         sharpen=settings.sharpen,
+        face_scale=settings.face_scale,
+        opacity=settings.opacity,
         impl=settings.impl,
     )
 
@@ -105,8 +107,8 @@ def composite_settings(settings: ConvertSettings, model: TrainedModel) -> Compos
 def _alignments(
     settings: ConvertSettings, model: TrainedModel, video: Video, quiet: bool
 ) -> Iterator[tuple[FaceSet, int | None]]:
-    """The faces of the input and the person to prefer: from --faces, from the model's side A, or found now."""
-    side = model.config.sides[SIDE_A]
+    """The faces of the input and the person to prefer: from --faces, from the model's own side, or found now."""
+    side = model.config.sides[SIDE_B if settings.swap_sides else SIDE_A]
     source = describe_source(video)
     if settings.faces is not None:
         faces = FaceSet.open(settings.faces)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastswap.conversion.blend import BLENDS, Blend
-from fastswap.conversion.composite import MaskSource
+from fastswap.conversion.masks import FOUR, MASKS, MaskSource, Sides
 from fastswap.errors import UsageError
 from fastswap.ops.match_colour import METHODS as COLOURS
 from fastswap.ops.sharpen import METHODS as SHARPENINGS
@@ -16,8 +16,10 @@ from fastswap.ops.sharpen import METHODS as SHARPENINGS
 class ConvertSettings:
     """faces: the alignments of the input (None: the model's own side-A face set where it is of this very file, else
     found anew); person: who of the input is replaced (None: the one trained on, or the most frequent); colour: "none"
-    or a method of `match_colour`; blend: see `joined`; sharpen: "none" or a method of `sharpen`; smooth: the
-    alignments over time; codec and quality: see `write_video`."""
+    or a method of `match_colour`; mask: see `face_mask`; erode and feather: see `soft_sides`; blend: see `joined`;
+    sharpen: "none" or a method of `sharpen`; face_scale: how much larger than A's the face is drawn; opacity: 0 leaves
+    A; swap_sides: the model the other way round, A on the video of B; smooth: the alignments over time; codec and
+    quality: see `write_video`."""
 
     input: Path
     model: Path
@@ -26,10 +28,13 @@ class ConvertSettings:
     person: int | None = None
     colour: str = "covariance"
     mask: MaskSource = "predicted"
-    erode: float = 0.0
-    feather: float = 0.09
+    erode: Sides = 0.0
+    feather: Sides = 0.09
     blend: Blend = "none"
     sharpen: str = "none"
+    face_scale: float = 1.0
+    opacity: float = 1.0
+    swap_sides: bool = False
     smooth: bool = False
     device: str = "auto"
     impl: str = "auto"
@@ -54,8 +59,30 @@ def check(settings: ConvertSettings) -> None:
     """Refuses what no conversion can do, before any work. Raises UsageError."""
     for option, value, known in (
         ("-c", settings.colour, ("none", *COLOURS)),
+        ("--mask", settings.mask, MASKS),
         ("--blend", settings.blend, BLENDS),
         ("--sharpen", settings.sharpen, ("none", *SHARPENINGS)),
     ):
         if value not in known:
             raise UsageError(f"{option} {value}: choose one of {', '.join(known)}")
+    _check_numbers(settings)
+
+
+SCALES = (0.5, 2.0)
+"""How much smaller or larger than A's a face may be drawn."""
+
+
+def _check_numbers(settings: ConvertSettings) -> None:
+    for option, sides, least in (("--erode", settings.erode, -1.0), ("--feather", settings.feather, 0.0)):
+        numbers = sides if isinstance(sides, tuple) else (sides,)
+        if len(numbers) not in (1, FOUR):
+            raise UsageError(f"{option} takes one number or four (top, right, bottom, left), not {len(numbers)}")
+        if not all(least <= number <= 1 for number in numbers):
+            given = " ".join(f"{number:g}" for number in numbers)
+            raise UsageError(f"{option} {given}: shares of the aligned square lie in {least:g} to 1")
+    for option, value, least, most in (
+        ("--face-scale", settings.face_scale, *SCALES),
+        ("--opacity", settings.opacity, 0.0, 1.0),
+    ):
+        if not least <= value <= most:
+            raise UsageError(f"{option} {value:g}: choose a number from {least:g} to {most:g}")

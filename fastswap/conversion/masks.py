@@ -1,0 +1,85 @@
+"""What of the aligned face is replaced, and how its edge is softened: from a mask's source to the alpha of a paste."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal, TypeAlias, get_args
+
+import torch
+from torch import Tensor
+
+from fastswap.faces import mesh_mask, pixel_matrix
+from fastswap.ops import soft_mask, warp
+
+MaskSource = Literal["predicted", "mesh", "both", "file"]
+MASKS: tuple[MaskSource, ...] = get_args(MaskSource)
+
+Sides: TypeAlias = float | tuple[float, ...]
+"""One number for all sides of the face, or four: top, right, bottom, left. In shares of the aligned square's side."""
+FOUR = 4
+
+
+def four(value: Sides) -> tuple[float, ...]:
+    """The four sides' numbers. Raises ValueError for another count than one or four."""
+    numbers = tuple(value) if isinstance(value, Sequence) else (float(value),)
+    if len(numbers) not in (1, FOUR):
+        raise ValueError(f"one number or four (top, right, bottom, left), got {len(numbers)}")
+    return numbers * (FOUR // len(numbers))
+
+
+def face_mask(
+    source: MaskSource,
+    predicted: Tensor,  # [N, 1, s, s], the network's
+    landmarks: Tensor,  # [N, 478, 3], frame px
+    matrix: Tensor,  # [N, 2, 3], aligned px -> frame px
+    given: Tensor | None,  # [N, 1, t, t], the face set's, of the whole aligned square
+    coverage: float,
+) -> Tensor:
+    """float [N, 1, s, s], 0..1. predicted: the network's; mesh: the oval of the mesh; both: where both say face; file:
+    `given`, the part of it that the network sees. Raises ValueError where "file" is asked for and nothing given."""
+    size = predicted.shape[-1]
+    if source == "predicted":
+        return predicted
+    if source == "file":
+        if given is None:
+            raise ValueError("mask 'file' needs the masks of a face set")
+        return _central(given.to(predicted), size, coverage)
+    mesh = mesh_mask(landmarks, matrix, size).to(predicted)
+    return torch.minimum(mesh, predicted) if source == "both" else mesh
+
+
+def _central(masks: Tensor, size: int, coverage: float) -> Tensor:
+    """The central share `coverage` of the aligned square, as `size` pixels."""
+    side = masks.shape[-1]
+    unit = torch.tensor([[[side, 0.0, -0.5], [0.0, side, -0.5]]])  # unit square -> pixel centres
+    return warp(masks, pixel_matrix(unit, size, coverage).expand(len(masks), 2, 3), size)
+
+
+def soft_sides(
+    mask: Tensor,  # float [N, 1, s, s]
+    erode: Sides,  # of the square's side
+    feather: Sides,
+    impl: str = "auto",
+) -> Tensor:
+    """The alpha to paste with: `soft_mask`, and where the sides differ a mean of the results for each side's numbers.
+
+    The weights of that mean follow the direction a from the square's middle: cos^2 a for top or bottom, sin^2 a for
+    left or right, whichever is on that side. They add up to 1, change without a kink, and straight up only the top
+    counts. Where all sides have the same numbers this is `soft_mask` itself, bit for bit."""
+    size = mask.shape[-1]
+    sides = [(e * size, f * size) for e, f in zip(four(erode), four(feather), strict=True)]
+    alphas = {side: soft_mask(mask, *side, impl=impl) for side in dict.fromkeys(sides)}
+    if len(alphas) == 1:
+        return alphas[sides[0]]
+    weights = _directions(size).to(mask)
+    return torch.stack([w * alphas[side] for w, side in zip(weights, sides, strict=True)]).sum(0)
+
+
+def _directions(size: int) -> Tensor:
+    """float32 [4, s, s]: how much each pixel lies to the top, right, bottom, left of the middle. Adds up to 1."""
+    line = torch.arange(size, dtype=torch.float32) - (size - 1) / 2
+    x, y = line.expand(size, size), line[:, None].expand(size, size)
+    upright = torch.where((x == 0) & (y == 0), 0.5, y * y / (x * x + y * y).clamp(min=math.ulp(1.0)))
+    flat = 1 - upright
+    return torch.stack([upright * (y < 0), flat * (x >= 0), upright * (y >= 0), flat * (x < 0)])
