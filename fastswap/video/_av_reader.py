@@ -15,6 +15,7 @@ from fastswap.video import _colour, _orientation, _samples
 from fastswap.video._containers import audio_streams, log, moving_stream, open_input, packets, reason
 from fastswap.video._orientation import UPRIGHT, Orientation
 from fastswap.video.frame import ColourTags, Frame, VideoInfo
+from fastswap.video.segments import Part, PartError, packets_from
 
 _DEFAULT_FPS = Fraction(25)
 _WHOLE = 0.9
@@ -100,15 +101,18 @@ def _count(container: Any, stream: Any, fps: Fraction) -> int | None:
     return None
 
 
-def frames(info: VideoInfo) -> Iterator[Frame]:
-    """Every frame that decodes, from the first. Damage is said once and skipped."""
+def frames(info: VideoInfo, part: Part | None = None) -> Iterator[Frame]:
+    """Every frame that decodes, from the first, or those of a part. Damage is said once and skipped; in a part it
+    raises PartError, for it is not known there which frames are missing."""
+    part = None if part is None or part.is_whole else part
     with open_input(info.path) as container:
         stream = moving_stream(container)
-        clock = _Clock(info, from_zero="avi" in container.format.name)
+        clock = _Clock(info, from_zero="avi" in container.format.name and part is None)
         stored = info.orientation.size(info.width, info.height)
         colour = _orientation.turn_colour(info.colour, info.orientation.inverse(), info.width, info.height)
+        first = part.first if part else 0
         changed, delivered = False, 0
-        for index, frame in enumerate(_decoded(info.path, container, stream, threads=True)):
+        for index, frame in enumerate(_decoded(info.path, container, stream, threads=True, part=part), first):
             if (frame.width, frame.height) != stored:
                 if not changed:
                     log.warning(
@@ -119,9 +123,19 @@ def frames(info: VideoInfo) -> Iterator[Frame]:
             planes = _orientation.turn(_samples.from_av(frame, colour, info.layout), info.orientation)
             pts, duration = clock.stamp(frame.pts, frame.duration)
             yield Frame(planes, index, pts, info.time_base, duration)
-            delivered = index + 1
-        if info.frames is not None and delivered < _WHOLE * info.frames - 2:
+            delivered = index + 1 - first
+        if part:
+            _check_part(info.path, part, delivered)
+        elif info.frames is not None and delivered < _WHOLE * info.frames - 2:
             log.warning("%s ends early: %d of about %d frames", info.path.name, delivered, info.frames)
+
+
+def _check_part(path: Path, part: Part, delivered: int) -> None:
+    if delivered != part.end - part.first:
+        raise PartError(
+            f"{path} is damaged: of frames {part.first} to {part.end - 1} {delivered} were decoded; "
+            "it can only be read as a whole"
+        )
 
 
 def _scaled(frame: Any, size: tuple[int, int]) -> Any:
@@ -130,13 +144,25 @@ def _scaled(frame: Any, size: tuple[int, int]) -> Any:
     return scaled
 
 
-def _decoded(path: Path, container: Any, stream: Any, *, threads: bool) -> Iterator[Any]:
-    """The decoded av.VideoFrames. A packet that does not decode is passed over, with one warning for all of them."""
+def _decoded(path: Path, container: Any, stream: Any, *, threads: bool, part: Part | None = None) -> Iterator[Any]:
+    """The decoded av.VideoFrames, all or those of a part. A packet that does not decode is passed over, with one
+    warning for all of them."""
+    if part is None:
+        yield from _all_decoded(path, packets(path, container, [stream]), stream, threads=threads)
+        return
+    for frame in _all_decoded(path, packets_from(path, container, stream, part.key), stream, threads=threads):
+        if frame.pts is None or (part.stop is not None and frame.pts >= part.stop):
+            return
+        if frame.pts >= part.start:
+            yield frame
+
+
+def _all_decoded(path: Path, taken: Iterator[Any], stream: Any, *, threads: bool) -> Iterator[Any]:
     import av
 
     stream.thread_type = "AUTO" if threads else "NONE"
     damaged = False
-    for packet in packets(path, container, [stream]):
+    for packet in taken:
         try:
             decoded = packet.decode()
         except av.FFmpegError as error:

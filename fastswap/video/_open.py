@@ -6,12 +6,14 @@ import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
 from fastswap.errors import InputError
 from fastswap.video import _animations, _av_reader, _pictures
 from fastswap.video.frame import Frame, VideoInfo
+from fastswap.video.segments import Part
 
 
 class Video:
@@ -49,11 +51,13 @@ class Video:
         self.close()
 
 
-def open_video(path: Path, *, device: str = "cpu") -> Video:
+def open_video(path: Path, *, device: str = "cpu", part: Part | None = None) -> Video:
     """Opens a video file, a picture, an animation or a folder of pictures.
 
-    device: where the planes of its frames are put, a torch device.
-    Raises InputError, in one line, for what is missing, unreadable, empty, damaged, HDR, or neither of these.
+    device: where the planes of its frames are put, a torch device; part: some of the frames of a video file (see
+    `segments.split`), numbered and timed as in the whole.
+    Raises InputError, in one line, for what is missing, unreadable, empty, damaged, HDR, or neither of these; while a
+    part is read, PartError where it is not what it was when the video was split.
     """
     path = Path(path)
     if path.is_dir():
@@ -71,7 +75,7 @@ def open_video(path: Path, *, device: str = "cpu") -> Video:
         return Video(_pictures.info_of_picture(path), _pictures.frames_of_pictures, device)
     if found == "clip":
         return Video(_animations.info_of_clip(path), _animations.frames_of_clip, device)
-    return Video(_av_reader.probe(path), _av_reader.frames, device)
+    return Video(_av_reader.probe(path), partial(_av_reader.frames, part=part), device)
 
 
 def _need(path: Path, access: int) -> None:
