@@ -8,9 +8,7 @@ one other process on two cores, five times slower).
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -18,7 +16,7 @@ Result = TypeVar("Result")
 
 _MOST = 8
 _AHEAD = 1
-"""How many items more than workers are taken in advance: enough that no worker waits, few enough that memory stays
+"""How many items more than workers are made in advance: enough that no worker waits, few enough that memory stays
 small."""
 
 
@@ -32,26 +30,12 @@ def for_device(device: str) -> int:
     return min(cores(), _MOST) if device == "cpu" else 1
 
 
-def ordered(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
-    """Yields function(item) for each item, in order, computed by `workers` threads. Items are taken as results are
-    handed out, so memory is bounded. With one worker nothing runs in a thread of its own. An exception of `function` or
-    `items` is raised here, and what was begun is waited for."""
+def ordered(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Generator[Result]:
+    """Yields function(item) for each item, in order, computed by `workers` threads: a `flow` of one stage, to be closed
+    where it may be left early. With one worker nothing runs in a thread of its own."""
     if workers == 1:
         yield from map(function, items)
         return
-    import torch
+    from fastswap.flow import Stage, flow
 
-    before = torch.get_num_threads()
-    waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) > workers + _AHEAD:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
-            torch.set_num_threads(before)
+    yield from flow(items, [Stage("work", function, workers)], ahead=_AHEAD)

@@ -18,6 +18,7 @@ LEVEL = {
     "progress": 0,
     "device": 0,
     "workers": 0,
+    "flow": 0,
     "kernels": 1,
     "ops": 2,
     "faces": 3,
