@@ -1,4 +1,4 @@
-"""Writing a video with PyAV: native frames in, their time stamps kept, the source's sound copied."""
+"""Writing a video with PyAV: native frames in, their time stamps kept, what else the source holds copied."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
 
+from fastswap.ops.planes import Planes
 from fastswap.storage import atomic
 from fastswap.video import _colour, _encoders, _orientation, _samples
-from fastswap.video._audio import SourceCopy, audio_rate, check_audio
+from fastswap.video._audio import SourceCopy, audio_rate, check_audio, clock_of
 from fastswap.video._containers import log
+from fastswap.video._cuda_frames import CudaFrames
 from fastswap.video._orientation import UPRIGHT
 from fastswap.video._writer import VideoWriter
 from fastswap.video.frame import Frame, VideoInfo
@@ -29,12 +31,17 @@ _UNEVEN = Fraction(1, 10)
 class AvWriter(VideoWriter):
     """Writes one video file; see `write_video`."""
 
-    def __init__(self, path: Path, source: VideoInfo, codec: str, quality: int | None) -> None:
+    def __init__(
+        self, path: Path, source: VideoInfo, *, codec: str, encoder: str, quality: int | None, alone: bool
+    ) -> None:
         super().__init__(path, source)
-        self._encoder, self._quality = _encoders.choose(path, source, codec, quality)
+        self._encoder, self._quality = _encoders.choose(path, source, codec, quality, encoder)
         self._container = _encoders.container_of(path)
-        if source.has_audio:
+        self._sound = source.has_audio and not alone
+        if self._sound:
             check_audio(path, self._container, source.path)
+        self._alone = alone
+        self.takes_gpu = self._encoder.hardware and source.layout != "rgb"
         turnable = self._container in _encoders.TURNABLE
         self._orientation = source.orientation if turnable else UPRIGHT
         self._colour = _orientation.turn_colour(
@@ -43,28 +50,38 @@ class AvWriter(VideoWriter):
         self._constant = self._container in _encoders.CONSTANT_RATE
         self._time_base = 1 / source.fps if self._constant else source.time_base
         self._copy: SourceCopy | None = None
+        self._start = Fraction(0)
+        self._cuda: CudaFrames | None = None
         self._durations: dict[int, int] = {}
         self._last: int | None = None
         self._said_uneven = False
         self._held: Any = None  # the latest packet, whose duration the last one alone decides
         self._lead = self._end = 0
 
-    def _begin(self) -> None:
+    def _begin(self, first: Frame) -> None:
         import av
 
+        if self.takes_gpu and first.planes.device.type == "cuda":
+            self._cuda = CudaFrames(first.planes.device)
         temporary = self._stack.enter_context(atomic(self.path))
         self._output = av.open(f"file:{temporary}", "w", format=self._container, options=self._container_options())
         self._stack.callback(self._close)
         self._stream = self._add_video()
-        if self.source.has_audio or self.source.layout != "rgb":  # an RGB clip may be one that only Pillow reads
-            self._copy = SourceCopy(self.source.path, self._output)
+        if not self.source.has_audio and self.source.layout == "rgb":  # a clip that only Pillow may read
+            return
+        self._start = clock_of(self.source.path)
+        if not self._alone:
+            self._copy = SourceCopy(self.source.path, self._output, self._stream)
             self._stack.callback(self._copy.close)
 
     def _container_options(self) -> dict[str, str]:
         """mp4 and mov tell when a stream begins in units of the movie's clock, a millisecond unless told otherwise: too
-        coarse for sound. Matroska would move all times so that the priming of the sound, before 0, comes to 0."""
-        if self._container in _encoders.TURNABLE and self.source.has_audio:
+        coarse for sound, and for a part that begins on the way. Matroska would move all times so that the priming of
+        the sound, before 0, comes to 0."""
+        if self._container in _encoders.TURNABLE and self._sound:
             return {"movie_timescale": str(audio_rate(self.source.path))}
+        if self._container in _encoders.TURNABLE and self._alone:
+            return {"movie_timescale": str(self._time_base.denominator)}
         return {"avoid_negative_ts": "disabled"} if self._container in ("matroska", "webm") else {}
 
     def _close(self) -> None:
@@ -85,7 +102,8 @@ class AvWriter(VideoWriter):
         )
         context: Any = stream.codec_context
         context.width, context.height = self._orientation.inverse().size(source.width, source.height)
-        context.pix_fmt = "yuv420p10le" if source.layout == "p010" else "yuv420p"
+        context.pix_fmt = "cuda" if self._cuda else self._encoder.pixels(source.layout)
+        context.thread_type = "AUTO"  # whole frames at once: slices, which PyAV asks for, cost x264 an eighth more
         stream.time_base = context.time_base = self._time_base
         context.sample_aspect_ratio = self._pixel_shape()
         tags = _colour.tags_to_write(source)
@@ -104,7 +122,7 @@ class AvWriter(VideoWriter):
 
     def _put(self, frame: Frame) -> None:
         planes = _orientation.turn(frame.planes, self._orientation.inverse())
-        picture = _samples.to_yuv(planes, self._colour) if planes.layout == "rgb" else _samples.to_av(planes)
+        picture = self._picture(planes)
         picture.time_base = self._time_base
         picture.pts, picture.duration = self._time(frame)
         self._durations[picture.pts] = picture.duration
@@ -113,10 +131,14 @@ class AvWriter(VideoWriter):
         picture.color_primaries, picture.color_trc = tags.primaries, tags.transfer
         self._mux(self._stream.encode(picture))
 
+    def _picture(self, planes: Planes) -> Any:  # av.VideoFrame
+        if planes.layout == "rgb":
+            return _samples.to_yuv(planes, self._colour)
+        return self._cuda.picture(planes) if self._cuda else _samples.to_av(planes)
+
     def _time(self, frame: Frame) -> tuple[int, int]:
         """(pts, duration) in the encoder's time base."""
-        start = self._copy.start if self._copy else Fraction(0)
-        exact = (frame.pts * frame.time_base - start) / self._time_base
+        exact = (frame.pts * frame.time_base - self._start) / self._time_base
         length = frame.duration * frame.time_base / self._time_base
         pts, duration = round(exact), max(1, round(length))
         if self._constant and abs(exact - pts) > _UNEVEN:
@@ -152,5 +174,5 @@ class AvWriter(VideoWriter):
             self._held.duration = max(1, self._end + self._lead - self._held.dts)
         self._mux_held()
         if self._copy:
-            self._copy.advance(None)
+            self._copy.finish(self._end * self._time_base if self._stopped else None)
         self._output.close()

@@ -23,7 +23,7 @@ class GifWriter(VideoWriter):
 
     _last = -1
 
-    def _begin(self) -> None:
+    def _begin(self, first: Frame) -> None:
         import av
 
         temporary = self._stack.enter_context(atomic(self.path))

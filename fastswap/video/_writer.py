@@ -11,6 +11,7 @@ from types import TracebackType
 
 from fastswap.errors import InputError
 from fastswap.video._containers import reason
+from fastswap.video._download import Download
 from fastswap.video.frame import Frame, VideoInfo
 
 
@@ -18,24 +19,45 @@ class VideoWriter(ABC):
     """Takes the frames of a source in order. Leaving the `with` block well puts the output in place; leaving it by an
     exception leaves nothing behind. Nothing is created before the first frame."""
 
+    takes_gpu = False
+    """Whether `_put` takes frames that lie on a GPU; for others they are fetched, each while the one before is written.
+    """
+
     def __init__(self, path: Path, source: VideoInfo) -> None:
         self.path = path
         self.source = source
         self._stack = ExitStack()
         self._frames = 0
+        self._stopped = False
+        self._download = Download()
 
     def __enter__(self) -> VideoWriter:
         return self
 
     def write(self, frame: Frame) -> None:
-        """Takes the next frame. Raises ValueError where it is not of the source's layout and size, InputError where the
-        disk does not take it."""
+        """Takes the next frame, which the caller may change afterwards. Raises ValueError where it is not of the
+        source's layout and size, or comes after `stop`; InputError where the disk does not take it."""
+        if self._stopped:
+            raise ValueError("no frame can follow stop()")
         self._check(frame)
         with self._guarded():
-            if self._frames == 0:
-                self._begin()
-            self._put(frame)
+            if self.takes_gpu:
+                self._take(frame)
+            else:
+                for fetched in self._download.fetch(frame):
+                    self._take(fetched)
+
+    def _take(self, frame: Frame) -> None:
+        if self._frames == 0:
+            self._begin(frame)
+        self._put(frame)
         self._frames += 1
+
+    def stop(self) -> None:
+        """Says that no more frames will come, although the source has more: leaving the `with` block well then puts a
+        whole file of the frames so far in place, its sound and chapters no longer than they are. Where there was no
+        frame yet, nothing is written."""
+        self._stopped = True
 
     def _check(self, frame: Frame) -> None:
         expected = (self.source.layout, self.source.width, self.source.height)
@@ -50,6 +72,10 @@ class VideoWriter(ABC):
             self._stack.__exit__(kind, error, trace)
             return
         with self._guarded(), self._stack:
+            for fetched in self._download.drain():
+                self._take(fetched)
+            if self._frames == 0 and self._stopped:
+                return
             if self._frames == 0:
                 raise InputError(f"{self.path} is not written: {self.source.path} gave no frame")
             self._finish()
@@ -65,8 +91,8 @@ class VideoWriter(ABC):
             raise InputError(f"{self.path} cannot be written: {reason(error)}") from error
 
     @abstractmethod
-    def _begin(self) -> None:
-        """Opens the output, with what must be undone on `self._stack`."""
+    def _begin(self, first: Frame) -> None:
+        """Opens the output for frames like the first, with what must be undone on `self._stack`."""
 
     @abstractmethod
     def _put(self, frame: Frame) -> None:
