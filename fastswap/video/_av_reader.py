@@ -107,7 +107,7 @@ def frames(info: VideoInfo, part: Part | None = None) -> Iterator[Frame]:
     part = None if part is None or part.is_whole else part
     with open_input(info.path) as container:
         stream = moving_stream(container)
-        clock = _Clock(info, from_zero="avi" in container.format.name and part is None)
+        clock = Clock(info, from_zero="avi" in container.format.name and part is None)
         stored = info.orientation.size(info.width, info.height)
         colour = _orientation.turn_colour(info.colour, info.orientation.inverse(), info.width, info.height)
         first = part.first if part else 0
@@ -173,7 +173,7 @@ def _all_decoded(path: Path, taken: Iterator[Any], stream: Any, *, threads: bool
         yield from decoded
 
 
-class _Clock:
+class Clock:
     """Makes time stamps grow strictly: a missing one follows from the frame before it, a repeated one comes a unit
     later. from_zero: the first frame is at 0 (AVI stores no time stamps, and FFmpeg's guess is a frame late)."""
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 
 from fastswap.errors import InputError
 from fastswap.video import _animations, _av_reader, _pictures
+from fastswap.video._choice import reader_of
+from fastswap.video._upload import uploaded
+from fastswap.video.decoders import check_decoder
 from fastswap.video.frame import Frame, VideoInfo
 from fastswap.video.segments import Part
 
@@ -32,8 +34,8 @@ class Video:
         return frames
 
     def _frames(self) -> Generator[Frame]:
-        for frame in self._read(self.info):
-            yield frame if self._device == "cpu" else replace(frame, planes=frame.planes.to(self._device))
+        frames = self._read(self.info)
+        yield from frames if self._device == "cpu" else uploaded(frames, self._device)
 
     def close(self) -> None:
         """Ends every iteration that is under way."""
@@ -51,14 +53,19 @@ class Video:
         self.close()
 
 
-def open_video(path: Path, *, device: str = "cpu", part: Part | None = None) -> Video:
+def open_video(path: Path, *, device: str = "cpu", decoder: str = "auto", part: Part | None = None) -> Video:
     """Opens a video file, a picture, an animation or a folder of pictures.
 
-    device: where the planes of its frames are put, a torch device; part: some of the frames of a video file (see
-    `segments.split`), numbered and timed as in the whole.
-    Raises InputError, in one line, for what is missing, unreadable, empty, damaged, HDR, or neither of these; while a
-    part is read, PartError where it is not what it was when the video was split.
+    device: where the planes of its frames are put, a torch device; on a GPU they are ready for the stream that is
+    current where the iterator is advanced. decoder: "av" decodes on the CPU, "dali" on the GPU's own unit (on a CPU: as
+    DALI does), "auto" on the GPU what DALI gives there as PyAV would, the rest on the CPU. The colours are the same to
+    the bit, or within what `_dali_reader` says. part: some of the frames of a video file (see `segments.split`),
+    numbered and timed as in the whole.
+    Raises InputError, in one line, for what is missing, unreadable, empty, damaged, HDR, or neither of these, and for
+    what a decoder that was named does not read; MissingDependencyError where it is not here; UsageError for the name of
+    none; while a part is read, PartError where it is not what it was when the video was split.
     """
+    check_decoder(decoder)
     path = Path(path)
     if path.is_dir():
         _need(path, os.R_OK | os.X_OK)
@@ -75,7 +82,8 @@ def open_video(path: Path, *, device: str = "cpu", part: Part | None = None) -> 
         return Video(_pictures.info_of_picture(path), _pictures.frames_of_pictures, device)
     if found == "clip":
         return Video(_animations.info_of_clip(path), _animations.frames_of_clip, device)
-    return Video(_av_reader.probe(path), partial(_av_reader.frames, part=part), device)
+    info, by_av = _av_reader.probe(path), partial(_av_reader.frames, part=part)
+    return Video(info, reader_of(info, device, decoder, by_av, (part.first, part.end) if part else None), device)
 
 
 def _need(path: Path, access: int) -> None:
