@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fastswap.faces.networks import cache_folder
 from fastswap.ops import OPERATIONS, implementations
+from fastswap.video.encoders import nvenc
 from fastswap.workers import cores
 
 _CORE = ("torch", "numpy", "numba", "opencv-python-headless", "av", "pillow", "pyarrow", "safetensors", "tflite")
@@ -25,7 +26,8 @@ _ENOUGH_DISK = 10 << 30
 @dataclass
 class Diagnosis:
     """One machine. packages: name -> version, None where absent; implementations: operation -> name -> None where
-    usable, else why not; advice: what to do, a line each; ok: whether extract, train and convert can run here."""
+    usable, else why not; nvenc: codec -> None where the GPU encodes it, else why not; advice: what to do, a line each;
+    ok: whether extract, train and convert can run here."""
 
     python: str
     system: str
@@ -38,6 +40,7 @@ class Diagnosis:
     networks: str | None
     packages: dict[str, str | None]
     implementations: dict[str, dict[str, str | None]]
+    nvenc: dict[str, str | None] = field(default_factory=dict)
     advice: list[str] = field(default_factory=list)
     ok: bool = True
 
@@ -57,6 +60,7 @@ def diagnose() -> Diagnosis:
         networks=_networks(),
         packages=packages,
         implementations={name: implementations(name) for name in OPERATIONS},
+        nvenc=nvenc() if packages["av"] else {},
     )
     _advise(diagnosis)
     return diagnosis

@@ -52,8 +52,12 @@ class Convert(Verb):
     """Smooth the face's place over time, so that a still head does not tremble."""
     codec: str = "auto"
     """Video codec of the output (default: what the container usually holds)."""
+    encoder: Literal["auto", "nvenc", "cpu"] = "auto"
+    """Who encodes: the GPU's NVENC (A100, H100, H200 and B200 have none) or the CPU (default: NVENC where it is)."""
     quality: int | None = None
-    """The codec's constant rate factor: lower is better and larger."""
+    """The codec's constant rate factor: lower is better and larger, 0 is lossless."""
+    pictures: Literal["png", "jpg"] = "png"
+    """What the pictures are where the output is a folder and the input a video."""
     impl: Literal["auto", "numba", "reference"] = "auto"
     """Implementation of the operations."""
     device: Device = "auto"
@@ -81,6 +85,8 @@ class Convert(Verb):
             device=self.device,
             impl=self.impl,
             codec=self.codec,
+            encoder=self.encoder,
             quality=self.quality,
+            pictures=self.pictures,
         )
         return convert(settings, quiet=self.quiet)

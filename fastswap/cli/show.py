@@ -95,6 +95,9 @@ def _show_diagnosis(console: Console, found: Diagnosis) -> None:
     for name in simple:
         value = getattr(found, name)
         console.print(f"{name.replace('_', ' '):<18} {_plain(value) if value else 'none'}", markup=False)
+    encoded = [codec for codec, reason in found.nvenc.items() if reason is None]
+    reasons = " or ".join(dict.fromkeys(reason for reason in found.nvenc.values() if reason))
+    console.print(f"{'nvenc':<18} {_plain(encoded) if encoded else f'none: {reasons}'}", markup=False)
     packages = Table("package", "version")
     for name, version in found.packages.items():
         packages.add_row(name, version or "absent")

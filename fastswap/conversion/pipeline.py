@@ -44,7 +44,14 @@ def convert(settings: ConvertSettings, *, quiet: bool = False) -> ConvertSummary
     model = TrainedModel.open(settings.model, settings.device)
     with (
         open_video(settings.input) as video,
-        write_video(settings.output, video.info, codec=settings.codec, quality=settings.quality) as writer,
+        write_video(
+            settings.output,
+            video.info,
+            codec=settings.codec,
+            encoder=settings.encoder,
+            quality=settings.quality,
+            pictures=settings.pictures,
+        ) as writer,
         _alignments(settings, model, video, quiet) as (faces, preferred),
     ):
         person = faces.choose(settings.person if settings.person is not None else preferred)

@@ -51,8 +51,7 @@ def _begin(frame: Frame) -> _Flight:
     """Begins the copy, on the current stream of the frame's GPU: behind what made the frame there."""
     with torch.cuda.device(frame.planes.device):
         planes = replace(frame.planes, data=tuple(_pinned(plane) for plane in frame.planes.data))
-        arrived = torch.cuda.Event()
-        arrived.record()
+        arrived = torch.cuda.current_stream().record_event()
     return _Flight(replace(frame, planes=planes), arrived, frame)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fastswap import workers
 from fastswap.errors import InputError, UsageError
-from fastswap.video import _nvenc
+from fastswap.video import encoders
 from fastswap.video.frame import VideoInfo
 
 CONTAINERS = {
@@ -112,7 +112,6 @@ _ALIASES = {
     "libvpx-vp9": "vp9",
     "libsvtav1": "av1",
 }
-ENCODERS = ("auto", "nvenc", "cpu")
 
 
 def container_of(path: Path) -> str:
@@ -133,8 +132,7 @@ def choose(path: Path, source: VideoInfo, codec: str, quality: int | None, encod
     hold, or where NVENC is asked for and cannot be used; InputError where no encoder of the container holds the
     source's size or depth.
     """
-    if encoder not in ENCODERS:
-        raise UsageError(f"encoder {encoder!r} is not known: use one of {', '.join(ENCODERS)}")
+    encoders.check_encoder(encoder)
     container = container_of(path)
     order = [_canonical(codec, path, container)] if codec != "auto" else _natural(container, source)
     if encoder == "nvenc":
@@ -146,11 +144,11 @@ def choose(path: Path, source: VideoInfo, codec: str, quality: int | None, encod
         raise InputError(f"{path.name}: {chosen.name} cannot hold {misfit}: write a .mkv with codec auto, which can")
     number = _checked(chosen, quality)
     hardware = _NVENC.get(name)
-    if encoder == "auto" and hardware and _nvenc.gpu_here() and _misfit(hardware, source) is None:
+    if encoder == "auto" and hardware and encoders.gpu_here() and _misfit(hardware, source) is None:
         reason = _unusable(hardware, source, number)
         if reason is None:
             return hardware, number
-        _nvenc.say(f"{reason}: encoding on {workers.cores()} cores")
+        encoders.say_once(f"{reason}: encoding on {workers.cores()} cores")
     return chosen, number
 
 
@@ -177,7 +175,7 @@ def _on_gpu(
 def _unusable(encoder: Encoder, source: VideoInfo, quality: int) -> str | None:
     """Why this machine cannot encode the source with `encoder`, or None."""
     options = tuple(encoder.options(quality).items())
-    return _nvenc.why_not(encoder.name, source.width, source.height, encoder.pixels(source.layout), options)
+    return encoders.why_not(encoder.name, source.width, source.height, encoder.pixels(source.layout), options)
 
 
 def _checked(encoder: Encoder, quality: int | None) -> int:

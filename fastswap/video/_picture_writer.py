@@ -28,8 +28,6 @@ FORMATS: dict[str, dict[str, Any]] = {
     ".tiff": {"format": "TIFF", "compression": "tiff_deflate"},
 }
 """Endings and how they are written: lossless, except for JPEG, which keeps its chroma whole."""
-PICTURES = ("png", "jpg")
-"""What the frames of a video may become."""
 _KEPT = frozenset({".jpg", ".jpeg", ".png"})
 
 

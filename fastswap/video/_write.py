@@ -8,8 +8,9 @@ from fastswap.errors import InputError, UsageError
 from fastswap.video import _encoders
 from fastswap.video._av_writer import AvWriter
 from fastswap.video._gif_writer import GifWriter
-from fastswap.video._picture_writer import FORMATS, PICTURES, FolderWriter, PictureWriter
+from fastswap.video._picture_writer import FORMATS, FolderWriter, PictureWriter
 from fastswap.video._writer import VideoWriter, check_target
+from fastswap.video.encoders import check_encoder
 from fastswap.video.frame import VideoInfo
 
 
@@ -37,8 +38,7 @@ def write_video(
     encoder or quality that does not exist, or an encoder that is not here; all before any work.
     """
     path = Path(path)
-    if pictures not in PICTURES:
-        raise UsageError(f"pictures {pictures!r} are not known: use {' or '.join(PICTURES)}")
+    check_encoder(encoder, pictures)
     check_target(path, source.path)
     if path.is_dir() or not path.suffix or (source.is_pictures and not _names_file(path)):
         _refuse_nvenc(path, encoder)

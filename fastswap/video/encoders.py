@@ -1,4 +1,5 @@
-"""NVENC, the encoder of NVIDIA's GPUs: whether it can be used here, found out by opening it.
+"""Which encoders there are to choose from; and whether NVENC, that of NVIDIA's GPUs, can be used here, found out by
+opening it.
 
 No list of GPUs is kept but the one that people are told about: a driver says best what it can do. Data-centre GPUs made
 for training have no NVENC at all; in a container, the driver's video libraries are often missing.
@@ -10,15 +11,23 @@ import logging
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache
-from typing import Any
+from typing import Any, Literal
+
+from fastswap.errors import UsageError
+
+EncoderName = Literal["auto", "nvenc", "cpu"]
+ENCODERS: tuple[EncoderName, ...] = ("auto", "nvenc", "cpu")
+PictureName = Literal["png", "jpg"]
+PICTURES: tuple[PictureName, ...] = ("png", "jpg")
+"""What the frames of a video become in a folder."""
 
 _log = logging.getLogger("fastswap")
 _CODECS = ("h264", "hevc", "av1")
 _TYPICAL = (1280, 720)
-NO_DRIVER = "no NVIDIA driver here"
+_NO_DRIVER = "no NVIDIA driver here"
 _REASONS = (
-    ("libcuda", NO_DRIVER),
-    ("nvcuda", NO_DRIVER),
+    ("libcuda", _NO_DRIVER),
+    ("nvcuda", _NO_DRIVER),
     ("libnvidia-encode", "the driver's video library (libnvidia-encode) is missing: in a container, set "
      "NVIDIA_DRIVER_CAPABILITIES=compute,utility,video"),
     ("nvencodeapi", "the driver's video library (nvEncodeAPI) is missing"),
@@ -35,6 +44,14 @@ _REASONS = (
 """What FFmpeg's log says (in lower case), and what that means. The first of these that is found holds."""
 
 
+def check_encoder(name: str, pictures: str = "png") -> None:
+    """Raises UsageError for the name of no encoder, or of no format of pictures."""
+    if name not in ENCODERS:
+        raise UsageError(f"--encoder {name}: choose one of {', '.join(ENCODERS)}")
+    if pictures not in PICTURES:
+        raise UsageError(f"--pictures {pictures}: choose one of {', '.join(PICTURES)}")
+
+
 def gpu_here() -> bool:
     """Whether torch can use a GPU, and with it frames may come from one."""
     import torch
@@ -42,7 +59,7 @@ def gpu_here() -> bool:
     return torch.cuda.is_available()
 
 
-def codecs() -> dict[str, str | None]:
+def nvenc() -> dict[str, str | None]:
     """From each codec that NVENC may have to why it cannot be used here; None where it can."""
     width, height = _TYPICAL
     return {codec: why_not(f"{codec}_nvenc", width, height, "yuv420p", ()) for codec in _CODECS}
@@ -81,6 +98,6 @@ def explain(lines: Sequence[str], error: str) -> str:
 
 
 @cache
-def say(line: str) -> None:
+def say_once(line: str) -> None:
     """Logs a line, once in the life of the process."""
     _log.info("%s", line)
