@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fastswap.faces.networks import cache_folder
 from fastswap.ops import OPERATIONS, implementations
+from fastswap.video.decoders import decoding
 from fastswap.video.encoders import nvenc
 from fastswap.workers import cores
 
@@ -26,8 +27,9 @@ _ENOUGH_DISK = 10 << 30
 @dataclass
 class Diagnosis:
     """One machine. packages: name -> version, None where absent; implementations: operation -> name -> None where
-    usable, else why not; nvenc: codec -> None where the GPU encodes it, else why not; advice: what to do, a line each;
-    ok: whether extract, train and convert can run here."""
+    usable, else why not; decoding: what decodes videos here, and what is missing for more; nvenc: codec -> None where
+    the GPU encodes it, else why not; advice: what to do, a line each; ok: whether extract, train and convert can run
+    here."""
 
     python: str
     system: str
@@ -40,6 +42,7 @@ class Diagnosis:
     networks: str | None
     packages: dict[str, str | None]
     implementations: dict[str, dict[str, str | None]]
+    decoding: str = ""
     nvenc: dict[str, str | None] = field(default_factory=dict)
     advice: list[str] = field(default_factory=list)
     ok: bool = True
@@ -60,6 +63,7 @@ def diagnose() -> Diagnosis:
         networks=_networks(),
         packages=packages,
         implementations={name: implementations(name) for name in OPERATIONS},
+        decoding=decoding(),
         nvenc=nvenc() if packages["av"] else {},
     )
     _advise(diagnosis)

@@ -50,6 +50,8 @@ class Convert(Verb):
     """Use the model the other way round: the input shows B and gets the face of A."""
     smooth: bool = False
     """Smooth the face's place over time, so that a still head does not tremble."""
+    decoder: Literal["auto", "dali", "av"] = "auto"
+    """Who decodes: the GPU's own unit through DALI, or the CPU (default: the GPU what it decodes just as the CPU)."""
     codec: str = "auto"
     """Video codec of the output (default: what the container usually holds)."""
     encoder: Literal["auto", "nvenc", "cpu"] = "auto"
@@ -84,6 +86,7 @@ class Convert(Verb):
             smooth=self.smooth,
             device=self.device,
             impl=self.impl,
+            decoder=self.decoder,
             codec=self.codec,
             encoder=self.encoder,
             quality=self.quality,

@@ -91,7 +91,8 @@ def _show_bench(console: Console, summary: OpsSummary) -> None:
 
 
 def _show_diagnosis(console: Console, found: Diagnosis) -> None:
-    simple = ("python", "system", "cpu", "cores", "memory_gib", "disk_free_gib", "gpus", "driver", "networks")
+    machine = ("python", "system", "cpu", "cores", "memory_gib", "disk_free_gib", "gpus", "driver")
+    simple = (*machine, "networks", "decoding")
     for name in simple:
         value = getattr(found, name)
         console.print(f"{name.replace('_', ' '):<18} {_plain(value) if value else 'none'}", markup=False)

@@ -43,7 +43,7 @@ def convert(settings: ConvertSettings, *, quiet: bool = False) -> ConvertSummary
     settings = replace(settings, device=resolve_device(settings.device))
     model = TrainedModel.open(settings.model, settings.device)
     with (
-        open_video(settings.input) as video,
+        open_video(settings.input, device=settings.device, decoder=settings.decoder) as video,
         write_video(
             settings.output,
             video.info,

@@ -10,6 +10,7 @@ from fastswap.conversion.masks import FOUR, MASKS, MaskSource, Sides
 from fastswap.errors import UsageError
 from fastswap.ops.match_colour import METHODS as COLOURS
 from fastswap.ops.sharpen import METHODS as SHARPENINGS
+from fastswap.video.decoders import check_decoder
 from fastswap.video.encoders import check_encoder
 
 
@@ -19,8 +20,8 @@ class ConvertSettings:
     found anew); person: who of the input is replaced (None: the one trained on, or the most frequent); colour: "none"
     or a method of `match_colour`; mask: see `face_mask`; erode and feather: see `soft_sides`; blend: see `joined`;
     sharpen: "none" or a method of `sharpen`; face_scale: how much larger than A's the face is drawn; opacity: 0 leaves
-    A; swap_sides: the model the other way round, A on the video of B; smooth: the alignments over time; codec,
-    encoder, quality and pictures: see `write_video`."""
+    A; swap_sides: the model the other way round, A on the video of B; smooth: the alignments over time; decoder:
+    see `open_video`; codec, encoder, quality and pictures: see `write_video`."""
 
     input: Path
     model: Path
@@ -40,6 +41,7 @@ class ConvertSettings:
     device: str = "auto"
     impl: str = "auto"
     codec: str = "auto"
+    decoder: str = "auto"
     encoder: str = "auto"
     quality: int | None = None
     pictures: str = "png"
@@ -69,6 +71,7 @@ def check(settings: ConvertSettings) -> None:
         if value not in known:
             raise UsageError(f"{option} {value}: choose one of {', '.join(known)}")
     _check_numbers(settings)
+    check_decoder(settings.decoder)
     check_encoder(settings.encoder, settings.pictures)
 
 

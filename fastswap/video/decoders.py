@@ -8,10 +8,10 @@ from typing import Literal
 
 from fastswap.errors import MissingDependencyError, UsageError
 
-Decoder = Literal["auto", "dali", "av"]
-DECODERS: tuple[Decoder, ...] = ("auto", "dali", "av")
+DecoderName = Literal["auto", "dali", "av"]
+DECODERS: tuple[DecoderName, ...] = ("auto", "dali", "av")
 
-_NVDEC = "libnvcuvid.so.1"
+_DRIVER, _NVDEC = "libcuda.so.1", "libnvcuvid.so.1"
 _FUNCTION = "cuvidGetDecoderCaps"
 """A function of NVDEC's library, without which it is no decoder."""
 
@@ -32,14 +32,29 @@ def missing_dali() -> str | None:
 def missing_nvdec() -> str | None:
     """None where the GPU's video decoder can be called, else what is missing. A driver may come without its video
     libraries: in containers they are a capability of its own."""
-    try:
-        library = ctypes.CDLL(_NVDEC)
-    except OSError:
+    if _loaded(_DRIVER) is None:
+        return "there is no NVIDIA driver here, and no NVDEC"
+    library = _loaded(_NVDEC)
+    if library is None:
         return (
-            f"NVDEC is out of reach ({_NVDEC} cannot be loaded): in a container give the driver's `video` capability, "
-            "elsewhere install the driver's decode library"
+            f"the driver's video library ({_NVDEC}) is missing, and NVDEC with it: in a container, set "
+            "NVIDIA_DRIVER_CAPABILITIES=compute,utility,video"
         )
-    return None if hasattr(library, _FUNCTION) else f"NVDEC is out of reach ({_NVDEC} is not NVIDIA's)"
+    return None if hasattr(library, _FUNCTION) else f"{_NVDEC} is not NVIDIA's: there is no NVDEC"
+
+
+def _loaded(library: str) -> ctypes.CDLL | None:
+    try:
+        return ctypes.CDLL(library)
+    except OSError:
+        return None
+
+
+def decoding() -> str:
+    """What this machine has to decode videos with, in one line."""
+    here = [name for name, reason in (("DALI", missing_dali()), ("NVDEC", missing_nvdec())) if reason is None]
+    reasons = [reason for reason in (missing_dali(), missing_nvdec()) if reason]
+    return "; ".join([f"PyAV{''.join(f', {name}' for name in here)}", *reasons])
 
 
 def need_dali(*, cuda: bool) -> None:
