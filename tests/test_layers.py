@@ -19,6 +19,7 @@ LEVEL = {
     "device": 0,
     "workers": 0,
     "flow": 0,
+    "streams": 0,
     "kernels": 1,
     "ops": 2,
     "faces": 3,

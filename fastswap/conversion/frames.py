@@ -1,21 +1,39 @@
-"""The frames of a video with the faces of one person swapped: decode, composite, hand on. Bounded memory, in order."""
+"""The frames of a video with the faces of one person swapped: decode, composite, hand on. Bounded memory, in order.
+
+On a CPU a core takes a few frames through everything while their planes are in its cache. On a GPU the halves of a
+composite are stages with a stream each, and more frames go together, so that the network sees at least 16 faces where
+every other frame has one. Frames go together by their place in the video and nothing else: the same ones however the
+work is shared out, so that no result depends on it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from fastswap import workers
-from fastswap.conversion.composite import CompositeSettings, Generate, composite
+from fastswap.conversion.composite import CompositeSettings, Generate, Generated, finish, generated
 from fastswap.errors import InputError
 from fastswap.faceset import FaceSet
+from fastswap.flow import Stage, flow
 from fastswap.ops import Planes
+from fastswap.streams import flow_on_gpu
 from fastswap.video import Frame, Video
 from fastswap.video.chunk import chunks
+
+_ON_CPU = (8, 32 << 20)
+_ON_GPU = (32, 256 << 20)
+
+
+def together(device: str) -> tuple[int, int]:
+    """How many frames, and how many bytes of them, are swapped together on this device: arguments of `chunks`. On a CPU
+    4 to 8 frames of 1080p are the cheapest: more leave its cache, fewer make the network's batches small."""
+    return _ON_CPU if device == "cpu" else _ON_GPU
 
 
 def swapped_frames(
@@ -27,52 +45,130 @@ def swapped_frames(
     *,
     device: str = "cpu",
     threads: int = 1,
-) -> Iterator[Frame]:
+    only: Container[int] | None = None,
+) -> Generator[Frame]:
     """Yields every frame of `video` in order, the faces of `person` (as found in `faces`) replaced by what `generate`
-    makes of them. A frame without such a face is the decoded frame itself. With more than one thread `generate` is
-    called from several at once, in any order. Raises InputError where the face set was made of another video."""
+    makes of them, where the frame's number is in `only` (None: everywhere). A frame without such a face is the decoded
+    frame itself; others come back to where the video's frames are.
+
+    On a CPU one thread is the caller's own. More decode and swap beside the caller, who writes meanwhile: then
+    `generate` is called from several at once, in any order. On a GPU a thread decodes and one is there for each stage.
+    To be closed where it may be left early. Raises InputError where the face set was made of another video.
+    """
     source = faces.meta.source
     if (video.info.width, video.info.height) != (source.width, source.height):
         raise InputError(
             f"{faces.path} does not belong to {video.info.path}: its frames were {source.width} x {source.height}"
         )
-    swapper = _Swapper(faces, dict(faces.by_frame(person)), generate, settings, device)
-    for frames in workers.ordered(swapper, chunks(video), threads):
-        yield from frames
+    rows_of = {frame: rows for frame, rows in faces.by_frame(person) if only is None or frame in only}
+    swapper = _Swapper(faces, rows_of, generate, settings, device)
+    with closing(_swapped(swapper, chunks(video, *together(device)), threads)) as batches:
+        for frames in batches:
+            yield from frames
+
+
+def _swapped(swapper: _Swapper, batches: Iterator[list[Frame]], threads: int) -> Generator[list[Frame]]:
+    if swapper.device != "cpu":
+        stages = [Stage("faces", swapper.read), Stage("generate", swapper.generate), Stage("finish", swapper.finish)]
+        yield from flow_on_gpu(batches, stages, swapper.device)
+    elif threads > 1:
+        yield from flow(batches, [Stage("swap", swapper, threads)], ahead=1)
+    else:
+        yield from map(swapper, batches)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The N faces of a batch. places: which frames of the batch show them; planes: those frames, on the device;
+    alignment [N, 2, 3], landmarks [N, 478, 3], frame int64 [N]: see `composite`; masks: float [N, 1, s, s], the user's
+    own, where they are asked for."""
+
+    places: list[int]
+    planes: Planes
+    alignment: Tensor
+    landmarks: Tensor
+    frame: Tensor
+    masks: Tensor | None
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Frames on their way. found: None where no face is to be swapped; made: None before the generator."""
+
+    frames: list[Frame]
+    found: _Found | None = None
+    made: Generated | None = None
 
 
 @dataclass(frozen=True)
 class _Swapper:
-    """Swaps the faces of a few frames whose planes stack. rows_of: frame -> rows of the face set."""
+    """Swaps the faces of a few frames whose planes stack. rows_of: frame -> rows of the face set; generator: see
+    `Generate`."""
 
     faces: FaceSet
     rows_of: dict[int, NDArray[np.int64]]
-    generate: Generate
+    generator: Generate
     settings: CompositeSettings
     device: str
 
     def __call__(self, frames: list[Frame]) -> list[Frame]:
-        found = [i for i, frame in enumerate(frames) if frame.index in self.rows_of]
-        if not found:
-            return frames
-        rows = [self.rows_of[frames[i].index] for i in found]
-        self._check([frames[i] for i in found], rows)
-        planes = Planes.stack([frames[i].planes for i in found]).to(self.device)
+        return self.finish(self.generate(self.read(frames)))
+
+    def read(self, frames: list[Frame]) -> _Batch:
+        """The faces of the frames, as the face set knows them."""
+        places = [place for place, frame in enumerate(frames) if frame.index in self.rows_of]
+        if not places:
+            return _Batch(frames)
+        rows = [self.rows_of[frames[place].index] for place in places]
+        self._check([frames[place] for place in places], rows)
         chosen = np.concatenate(rows)
-        which = torch.repeat_interleave(torch.arange(len(rows)), torch.tensor([len(r) for r in rows]))
-        alignment, landmarks = self.faces.alignments(chosen), self.faces.landmarks(chosen)
-        composite(planes, alignment, landmarks, which, self.generate, self.settings)
-        planes = planes.to("cpu")
-        swapped = list(frames)
-        for slot, i in enumerate(found):
-            swapped[i] = replace(frames[i], planes=planes.frame(slot))
-        return swapped
+        found = _Found(
+            places,
+            Planes.stack([frames[place].planes for place in places]).to(self.device),
+            self.faces.alignments(chosen),
+            self.faces.landmarks(chosen),
+            torch.repeat_interleave(torch.arange(len(rows)), torch.tensor([len(r) for r in rows])),
+            self._masks(chosen) if self.settings.mask == "file" else None,
+        )
+        return _Batch(frames, found)
+
+    def generate(self, batch: _Batch) -> _Batch:
+        found = batch.found
+        if found is None:
+            return batch
+        made = generated(found.planes, found.alignment, found.frame, self.generator, self.settings)
+        return replace(batch, made=made)
+
+    def finish(self, batch: _Batch) -> list[Frame]:
+        """The frames, with the swapped ones where they came from."""
+        found, frames = batch.found, list(batch.frames)
+        if found is None or batch.made is None:
+            return frames
+        finish(
+            found.planes,
+            found.alignment,
+            found.landmarks,
+            found.frame,
+            batch.made,
+            self.settings,
+            given=found.masks,
+        )
+        planes = found.planes.to(frames[0].planes.device)
+        for slot, place in enumerate(found.places):
+            frames[place] = replace(frames[place], planes=planes.frame(slot))
+        return frames
+
+    def _masks(self, rows: NDArray[np.int64]) -> Tensor:
+        """The whole squares, at the scale at which the network sees their middle."""
+        size = round(self.settings.size_in / self.settings.coverage)
+        return torch.from_numpy(self.faces.masks(rows, size))[:, None].float() / 255
 
     def _check(self, frames: list[Frame], rows: list[NDArray[np.int64]]) -> None:
         """The frame times say whether this is the video that the faces were found in."""
         known = self.faces.table["pts"]
         for frame, numbers in zip(frames, rows, strict=True):
-            if frame.pts != known[int(numbers[0])].as_py():
+            seen_at = known[int(numbers[0])].as_py()  # None: filled in between two frames (`presence`)
+            if seen_at not in (None, frame.pts):
                 raise InputError(
                     f"{self.faces.path} does not belong to this video: frame {frame.index} is shown at another time"
                 )
