@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fastswap.faces.mask import mesh_mask
     from fastswap.faces.persons import Gallery, Look, descriptor, group_persons
     from fastswap.faces.pose import head_pose
-    from fastswap.faces.smooth import OneEuro
+    from fastswap.faces.smooth import smooth_evenly, smooth_path
     from fastswap.faces.template import mean_face
     from fastswap.faces.track import Tracker
 
@@ -24,7 +24,6 @@ _HOMES = {
     "Faces": "find",
     "Gallery": "persons",
     "Look": "persons",
-    "OneEuro": "smooth",
     "Tracker": "track",
     "align": "alignment",
     "descriptor": "persons",
@@ -38,6 +37,8 @@ _HOMES = {
     "mesh_mask": "mask",
     "mouth_opening": "expression",
     "pixel_matrix": "alignment",
+    "smooth_evenly": "smooth",
+    "smooth_path": "smooth",
     "thumbnail": "cut",
     "transform": "alignment",
 }
@@ -49,7 +50,6 @@ __all__ = [
     "Faces",
     "Gallery",
     "Look",
-    "OneEuro",
     "Tracker",
     "align",
     "descriptor",
@@ -63,6 +63,8 @@ __all__ = [
     "mesh_mask",
     "mouth_opening",
     "pixel_matrix",
+    "smooth_evenly",
+    "smooth_path",
     "thumbnail",
     "transform",
 ]

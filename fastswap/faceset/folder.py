@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -139,6 +139,20 @@ class FaceSet:
     def alignments(self, rows: NDArray[np.int64]) -> Tensor:
         """float32 [n, 2, 3], unit square to frame pixels."""
         return self._numbers("alignment", rows).reshape(-1, 2, 3)
+
+    def with_columns(self, **values: NDArray[Any]) -> FaceSet:
+        """The same face set with other values in some columns, [rows] or [rows, width]. On disk nothing changes."""
+        import pyarrow as pa
+
+        table, schema = self.table, table_schema()
+        for name, content in values.items():
+            place = schema.get_field_index(name)
+            field = schema.field(place)
+            column = pa.array(content.reshape(-1))
+            if content.ndim > 1:
+                column = pa.FixedSizeListArray.from_arrays(column, content.shape[1])
+            table = table.set_column(place, field, column.cast(field.type))
+        return replace(self, table=table)
 
     def _numbers(self, column: str, rows: NDArray[np.int64]) -> Tensor:
         values = self.table[column].take(rows).combine_chunks()

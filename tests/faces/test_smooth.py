@@ -1,58 +1,111 @@
-"""The one-euro filter."""
+"""The zero-phase smoother: calm where nothing moves, exact where much does, at any times."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from fastswap.faces import OneEuro, mean_face
+from fastswap.faces import smooth_evenly, smooth_path
 
-
-def jitter(track: Tensor) -> float:
-    """Of landmarks [T, 478, 3]: the root mean square of their second difference."""
-    return float((track[2:] - 2 * track[1:-1] + track[:-2]).square().mean().sqrt())
+RATE = 25.0
+TREMBLE = np.array([0.1])
+Path = NDArray[np.float64]
 
 
-def smoothed(track: Tensor, rate: float = 25.0) -> Tensor:
-    smooth = OneEuro()
-    return torch.stack([smooth(landmarks, index / rate) for index, landmarks in enumerate(track)])
+def moments(count: int = 100, rate: float = RATE) -> Path:
+    return np.arange(count) / rate
 
 
-class TestOneEuro:
-    @pytest.mark.parametrize("size", [50.0, 500.0])
-    def test_a_still_head_is_calmed_alike_at_every_size(self, size):
-        generator = torch.Generator().manual_seed(3)
-        noise = 0.002 * torch.randn(100, 478, 3, generator=generator)  # of the square: as found on real clips
-        track = (mean_face() + noise) * size
-        assert jitter(smoothed(track)) < 0.55 * jitter(track)
+def noise(count: int = 100, seed: int = 3) -> Path:
+    """What a measurement is off by: neighbouring frames alike, as the mesh is."""
+    white = np.random.default_rng(seed).normal(0, 0.15, count + 1)
+    return (0.5 * white[1:] + 0.5 * white[:-1])[:, None]
 
-    def test_a_quick_head_does_not_lag(self):
-        shift = torch.linspace(0, 2, 51)[:, None, None] * torch.tensor([1.0, 0.0, 0.0])  # a square a second
-        track = (mean_face() + shift) * 300
-        lag = (track - smoothed(track))[10:, :, 0] / (0.6 * 300)
-        assert 0 < float(lag.max()) < 0.02
 
-    def test_what_does_not_move_stays(self):
-        track = (mean_face() * 300).expand(10, 478, 3)
-        assert torch.allclose(smoothed(track), track)
+def jitter(path: Path) -> float:
+    return float(np.sqrt(np.square(np.diff(path, 2, axis=0)).mean()))
 
-    def test_true_time_counts(self):
-        first, second = mean_face() * 300, mean_face() * 300 + 0.5
-        results = []
-        for step in (0.02, 0.5):
-            smooth = OneEuro()
-            smooth(first, 1.0)
-            results.append(float((smooth(second, 1.0 + step) - first).mean()))
-        assert 0 < results[0] < 0.5 * results[1]
-        assert results[1] < 0.5
+
+class TestASmoothPath:
+    def test_a_still_head_is_calmed(self):
+        still = np.full((100, 1), 300.0) + noise()
+        assert jitter(smooth_path(still, moments(), TREMBLE)) < 0.15 * jitter(still)
+
+    @pytest.mark.parametrize(("rate", "share"), [(12.5, 0.6), (60.0, 0.03)])
+    def test_a_still_head_is_calmed_at_every_frame_rate(self, rate, share):
+        still = noise(200)
+        assert jitter(smooth_path(still, moments(200, rate), TREMBLE)) < share * jitter(still)
+
+    def test_a_turning_head_is_calmed_too(self):
+        truth = 10 * np.sin(2 * np.pi * 0.4 * moments())[:, None]
+        measured = truth + noise()
+        assert jitter(smooth_path(measured, moments(), TREMBLE) - truth) < 0.4 * jitter(measured - truth)
+
+    def test_a_shaken_head_is_followed_no_worse_than_it_was_measured(self):
+        truth = 40 * np.sin(2 * np.pi * 1.8 * moments())[:, None]  # px: peaks of 5,000 px/s^2
+        measured = truth + noise()
+        path = smooth_path(measured, moments(), TREMBLE)
+        assert np.abs(path - truth).mean() < np.abs(measured - truth).mean()
+        assert jitter(path - truth) < jitter(measured - truth)
+        assert np.ptp(path) > 0.998 * np.ptp(truth), "peaks are not clipped"
+
+    def test_nothing_lags(self):
+        truth = 40 * np.sin(2 * np.pi * 0.7 * moments())[:, None]
+        path = smooth_path(truth + noise(), moments(), TREMBLE)
+        shifts = [np.abs(np.interp(moments() + lag, moments(), truth[:, 0]) - path[:, 0]).mean() for lag in LAGS]
+        assert abs(LAGS[int(np.argmin(shifts))]) <= 0.002
+
+    def test_a_jump_stays_a_jump(self):
+        jump = np.where(np.arange(100) < 50, 0.0, 100.0)[:, None]
+        path = smooth_path(jump + noise(), moments(), TREMBLE)
+        assert np.abs(path - jump)[45:55].max() < 0.5
+
+    def test_a_parabola_passes_unchanged_to_its_ends_at_uneven_times(self):
+        seconds = np.cumsum(np.random.default_rng(1).uniform(0.02, 0.08, 60))
+        parabola = np.column_stack([3 * seconds**2 - seconds, np.full(60, 7.0)])
+        assert np.allclose(smooth_path(parabola, seconds, np.array([0.1, 0.1])), parabola, atol=1e-6)
+
+    def test_a_missing_moment_is_where_its_neighbours_say(self):
+        truth = 5 * np.sin(2 * np.pi * 0.5 * moments())[:, None]
+        seen = np.ones(100, dtype=bool)
+        seen[40:43] = False
+        measured = np.where(seen[:, None], truth + noise() / 4, 999.0)
+        assert np.abs(smooth_path(measured, moments(), TREMBLE, seen) - truth).max() < 0.3
+
+    def test_each_number_is_smoothed_by_itself(self):
+        both = np.column_stack([noise(), 40 * np.sin(2 * np.pi * 1.8 * moments())])
+        together = smooth_path(both, moments(), np.array([0.1, 0.1]))
+        alone = [smooth_path(both[:, i : i + 1], moments(), TREMBLE) for i in range(2)]
+        assert np.allclose(together, np.concatenate(alone, axis=1))
+
+    @pytest.mark.parametrize("count", [1, 2, 3])
+    def test_a_few_moments_stay_as_they_are(self, count):
+        assert np.array_equal(smooth_path(noise(count), moments(count), TREMBLE), noise(count))
+
+    def test_too_few_that_were_seen_stay_as_they_are(self):
+        seen = np.array([True, False, False, False, True])
+        assert np.array_equal(smooth_path(noise(5), moments(5), TREMBLE, seen), noise(5))
 
     def test_time_goes_forward(self):
-        smooth = OneEuro()
-        smooth(mean_face(), 2.0)
         with pytest.raises(ValueError, match="time must go forward"):
-            smooth(mean_face(), 2.0)
+            smooth_path(noise(5), np.array([0.0, 0.1, 0.1, 0.2, 0.3]), TREMBLE)
 
-    def test_nonsense_is_refused(self):
-        with pytest.raises(ValueError, match="cutoffs"):
-            OneEuro(min_cutoff=0)
+
+LAGS = np.linspace(-0.02, 0.02, 41)
+
+
+class TestAnEvenCutoff:
+    def test_it_solves_what_it_says(self):
+        """Against the dense solution of the same least squares at even times."""
+        values, cutoff = np.random.default_rng(0).normal(size=(30, 5)), 4.0
+        third = np.diff(np.eye(30), 3, axis=0) * RATE**3
+        dense = np.linalg.solve(np.eye(30) + third.T @ third / (2 * np.pi * cutoff) ** 6, values)
+        assert np.allclose(smooth_evenly(values, moments(30), cutoff), dense)
+
+    def test_the_cutoff_is_halved_and_what_is_slower_passes(self):
+        seconds = moments(500)
+        for hertz, gain in ((1.0, 1.0), (5.0, 0.5), (10.0, 0.0)):
+            wave = np.sin(2 * np.pi * hertz * seconds)[:, None]
+            passed = smooth_evenly(wave, seconds, 5.0)[100:400]
+            assert abs(float((passed * wave[100:400]).sum() / np.square(wave[100:400]).sum()) - gain) < 0.1
