@@ -1,8 +1,9 @@
-"""Which device runs the networks, and how much memory it has left."""
+"""Which device runs the networks, how much memory it has left, and how tensors get there and back without waiting."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,3 +43,40 @@ def free_memory(device: torch.device) -> int:
     except OSError:
         return free
     return free if limit == "max" else min(free, int(limit) - int(used))
+
+
+def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """On `device`; from the host to a GPU through page-locked memory, in the order of the current stream: nobody
+    waits."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
+class Coming:
+    """Tensors on their way to the host: of a GPU they are copied in the order of the current stream, into page-locked
+    memory, while the caller goes on."""
+
+    def __init__(self, tensors: Sequence[torch.Tensor]) -> None:
+        import torch
+
+        self._tensors = [_to_host(tensor) for tensor in tensors]
+        self._copied: torch.cuda.Event | None = None
+        if any(tensor.is_cuda for tensor in tensors):
+            self._copied = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+            self._copied.record()
+
+    def wait(self) -> list[torch.Tensor]:
+        """The tensors, on the CPU. Any thread may wait for them."""
+        if self._copied is not None:
+            self._copied.synchronize()
+        return self._tensors
+
+
+def _to_host(tensor: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    if not tensor.is_cuda:
+        return tensor
+    host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    return host.copy_(tensor, non_blocking=True)

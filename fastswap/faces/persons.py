@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from fastswap.device import send
 from fastswap.faces import mesh
 from fastswap.faces.alignment import RIGID, align, check_landmarks, invert, pixel_matrix, transform
 from fastswap.faces.pose import head_rotation
@@ -41,13 +42,14 @@ _POINTS = tuple(point for point in range(0, mesh.SURFACE_POINTS, 2) if point not
 
 def descriptor(
     crop: Tensor,  # [N, 3, s, s], RGB 0..1: the whole aligned face, coverage 1
-    landmarks: Tensor,  # [N, 478, 3], frame px and depth
+    landmarks: Tensor,  # [N, 478, 3], frame px and depth; on the CPU a GPU is not waited for
     aspect: float = 1.0,
 ) -> Tensor:
-    """float32 [N, D], to be averaged over a track and compared by Euclidean distance with SAME_PERSON. Raises
-    ValueError for shapes that do not fit."""
-    points = points_in_crop(crop, landmarks, aspect)
-    return torch.cat([_texture(crop, points), _shape(landmarks, aspect)], 1)
+    """float32 [N, D] on the crop's device, to be averaged over a track and compared by Euclidean distance with
+    SAME_PERSON. Raises ValueError for shapes that do not fit."""
+    points = points_in_crop(crop, landmarks, aspect)[:, _POINTS]
+    texture = _texture(crop, send(points, crop.device))
+    return torch.cat([texture, send(_shape(landmarks, aspect), crop.device)], 1)
 
 
 def points_in_crop(crop: Tensor, landmarks: Tensor, aspect: float) -> Tensor:
@@ -59,23 +61,23 @@ def points_in_crop(crop: Tensor, landmarks: Tensor, aspect: float) -> Tensor:
 
 
 def _texture(crop: Tensor, points: Tensor) -> Tensor:
-    """Log brightness at the points without what varies smoothly over the head, of length one: [N, K]."""
+    """Log brightness at the points [N, K, 2] without what varies smoothly over the head, of length one: [N, K]."""
     small = functional.interpolate(crop.float(), size=(_TEXTURE_SIZE, _TEXTURE_SIZE), mode="area")
-    grid = (points[:, None, _POINTS] + 0.5) / crop.shape[-1] * 2 - 1
+    grid = (points[:, None] + 0.5) / crop.shape[-1] * 2 - 1
     colour = functional.grid_sample(small, grid, align_corners=False, padding_mode="border")[:, :, 0]
     light = (colour + _DARK).log().mean(1)
-    smooth = _smooth_light().to(light)
+    smooth = _smooth_light(light.device)
     texture: Tensor = functional.normalize(light - (light @ smooth) @ smooth.T, dim=1)
     return texture
 
 
 @cache
-def _smooth_light() -> Tensor:
+def _smooth_light(device: torch.device) -> Tensor:
     """An orthonormal basis [K, 8] of second-order functions on the mean face: as light on a matt head varies
     (Basri and Jacobs 2003)."""
     x, y, z = (mean_face()[list(_POINTS)] - mean_face()[list(_POINTS)].mean(0)).double().unbind(1)
     functions = torch.stack([torch.ones_like(x), x, y, z, x * x, y * y, x * y, y * z], 1)
-    basis: Tensor = torch.linalg.qr(functions)[0].float()
+    basis: Tensor = torch.linalg.qr(functions)[0].float().to(device)
     return basis
 
 

@@ -41,8 +41,8 @@ class Source:
 
 @dataclass(frozen=True)
 class FaceSetMeta:
-    """`faceset.json`. size: of the pictures, in pixels; every: each how manieth frame was looked at; the
-    rest as in `ScanSettings`."""
+    """`faceset.json`. size: of the pictures, in pixels; every: each how manieth frame was looked at; format: "png" or
+    "jpg"; the rest as in `ScanSettings`."""
 
     source: Source
     size: int
@@ -53,6 +53,7 @@ class FaceSetMeta:
     persons: str = "appearance"
     small: bool = False
     min_size: int = 0
+    format: str = "png"
     schema: int = SCHEMA
 
     def to_json(self) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def content_key(side: Side, objective: Objective, size: int) -> str:
 
 
 def _counts(name: str) -> bool:
-    return name in (META_NAME, TABLE_NAME) or (name.endswith(".png") and not name.startswith("."))
+    return name in (META_NAME, TABLE_NAME) or (name.endswith((".png", ".jpg")) and not name.startswith("."))
 
 
 def _stamp(entry: os.DirEntry[str]) -> tuple[str, int, int]:
