@@ -10,6 +10,7 @@ from fastswap.device import resolve_device
 from fastswap.errors import InputError, UsageError
 from fastswap.faceset import FaceSet
 from fastswap.faceset.format import META_NAME, WORK_NAME
+from fastswap.faceset.pictures import FORMATS
 from fastswap.faceset.scan import ScanSettings, describe_source, meta_of, scan
 from fastswap.progress import Report, bar
 from fastswap.video import open_video
@@ -75,6 +76,8 @@ def _check(settings: ScanSettings) -> None:
         raise UsageError(f"--size {settings.size}: an even number from {low} to {high} is needed")
     if settings.every < 1:
         raise UsageError(f"--every {settings.every}: 1 or more is needed")
+    if settings.format not in FORMATS:
+        raise UsageError(f"--format {settings.format}: one of {', '.join(FORMATS)} is needed")
     resolve_device(settings.device)
     folder = settings.folder
     if folder.exists() and not folder.is_dir():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,10 @@ from fastswap.faces import EXTENT, TEMPLATE, FaceFinder, is_cut, persons
 from fastswap.faceset.format import FaceSetMeta, Source, hash_source
 from fastswap.faceset.look import Looker, Seen
 from fastswap.faceset.parts import Parts, settings_of
+from fastswap.flow import Stage
 from fastswap.progress import Report
-from fastswap.video import Video, open_video
+from fastswap.streams import flow_on_gpu
+from fastswap.video import Frame, Video, open_video
 from fastswap.video.chunk import chunks
 
 _PART_FRAMES = 256
@@ -28,7 +30,8 @@ _PART_FRAMES = 256
 class ScanSettings:
     """What to look for. size: of the aligned faces, in pixels; every: look at each how manieth frame; small: search
     tiles for faces that are small in the frame; min_size: of a face's box, in pixels of its longer side; persons: what
-    they are told apart by, "appearance" or "identity" (see `faces.persons`); pictures: write the aligned faces too."""
+    they are told apart by, "appearance" or "identity" (see `faces.persons`); pictures: write the aligned faces too;
+    format: of those, "png" or "jpg"."""
 
     source: Path
     folder: Path
@@ -39,6 +42,7 @@ class ScanSettings:
     min_size: int = 0
     persons: str = "appearance"
     pictures: bool = True
+    format: str = "png"
 
 
 def describe_source(video: Video) -> Source:
@@ -68,6 +72,7 @@ def meta_of(settings: ScanSettings, source: Source) -> FaceSetMeta:
         settings.persons,
         settings.small,
         settings.min_size,
+        settings.format,
     )
 
 
@@ -102,11 +107,12 @@ def _parts(
         settings.min_size,
         info.aspect,
         device,
+        settings.format,
     )
     wanted = (frame for frame in video if frame.index >= start and frame.index % settings.every == 0)
     rows, cuts, first, frame, faces = list[dict[str, NDArray[Any]]](), list[int](), start, start, 0
     shot = _Shot(every_frame_is_one=info.is_pictures)
-    for seen in workers.ordered(looker, chunks(wanted), workers.for_device(device)):
+    for seen in _look(looker, chunks(wanted)):
         cuts += shot.cuts(seen)
         rows += [seen.rows] if seen.faces else []
         faces += seen.faces
@@ -117,6 +123,15 @@ def _parts(
             rows, cuts, first = [], [], frame
     if frame > first:
         yield rows, cuts, frame
+
+
+def _look(looker: Looker, batches: Iterable[list[Frame]]) -> Generator[Seen]:
+    """On the CPU every core takes whole batches. A GPU is kept busy by one thread; the cores wait for what it computes
+    and write the pictures."""
+    if looker.device == "cpu":
+        return workers.ordered(looker, batches, workers.for_device(looker.device))
+    stages = [Stage("look", looker.look), Stage("write", looker.write, workers.cores())]
+    return flow_on_gpu(batches, stages, looker.device)
 
 
 class _Shot:
