@@ -28,5 +28,11 @@ class DamagedFileError(FastswapError):
     """A file of ours (face set, model, checkpoint) fails its checksum or cannot be read."""
 
 
+class StoppedError(FastswapError):
+    """A signal ended the work before its time. The line says what there is nevertheless."""
+
+    exit_code = 130
+
+
 class TrainingError(FastswapError):
     """Training cannot go on: the loss is not finite, memory ran out."""

@@ -20,6 +20,7 @@ LEVEL = {
     "workers": 0,
     "flow": 0,
     "streams": 0,
+    "signals": 0,
     "kernels": 1,
     "ops": 2,
     "faces": 3,

@@ -3,53 +3,22 @@
 from __future__ import annotations
 
 import fcntl
-import logging
-import signal
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from types import FrameType
 
+from fastswap import signals
 from fastswap.errors import InputError
+from fastswap.signals import Stop
 
-_LOG = logging.getLogger(__name__)
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+__all__ = ["Stop", "locked", "stop_on_signals"]
+
 _LOCK_NAME = ".lock"
 
 
-class Stop:
-    """True once a signal asked to stop."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def __bool__(self) -> bool:
-        return self.asked
-
-    def handle(self, number: int, frame: FrameType | None) -> None:
-        """The signal handler. The second signal raises KeyboardInterrupt where the program is; files are renamed into
-        place only when whole, so nothing half-written stays."""
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
-        _LOG.warning("%s: finishing this step and saving; again to leave at once", signal.Signals(number).name)
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[Stop]:
-    """While the block runs, Ctrl-C and SIGTERM set the Stop that it is given. Outside of the main thread, where Python
-    delivers no signals, it is never set."""
-    stop = Stop()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    earlier = {number: signal.signal(number, stop.handle) for number in _SIGNALS}
-    try:
-        yield stop
-    finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)
+def stop_on_signals() -> AbstractContextManager[Stop]:
+    """See `fastswap.signals`."""
+    return signals.stop_on_signals("finishing this step and saving; again to leave at once")
 
 
 @contextmanager
