@@ -1,12 +1,15 @@
 """An extraction under way: what was found so far, in parts that are each whole on disk, and how they become one table.
 
 A part covers a run of frames. Its pictures are written before it is, so what a part names exists; after a kill, work
-goes on behind the last part. Tracks and persons need the frames in order and all of them, so they are made at the end,
-reading one part at a time: memory does not grow with the length of the video.
+goes on behind the parts that are there. What a part holds follows from its frames alone, so several processes may each
+write some. Tracks and persons need the frames in order and all of them, so they are made at the end, reading one part
+at a time: memory does not grow with the length of the video. Then, too, the frames on both sides of a border between
+parts are compared, for a cut.
 """
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
 import shutil
@@ -18,9 +21,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from fastswap.errors import DamagedFileError
-from fastswap.faces import Tracker
+from fastswap.faces import Tracker, is_cut
+from fastswap.faces.cut import THUMBNAIL
 from fastswap.faces.persons import Gallery, group_persons
 from fastswap.faceset.format import LANDMARKS, META_NAME, TABLE_NAME, WORK_NAME, FaceSetMeta, table_schema
 from fastswap.storage import atomic, write_json
@@ -39,6 +44,19 @@ def _part_schema() -> pa.Schema:
     return pa.schema([*columns, pa.field("descriptor", pa.list_(pa.float32()))])
 
 
+@dataclass(frozen=True)
+class Part:
+    """A run of frames and what was found in it. rows: in pieces, column -> [n] or [n, width]; cuts: the frames that
+    start a new shot; first: its first frame, next: the first frame to look at behind it; ends: thumbnails of its first
+    and last frame."""
+
+    rows: list[dict[str, NDArray[Any]]]
+    cuts: list[int]
+    first: int
+    next: int
+    ends: tuple[Tensor, Tensor]
+
+
 @dataclass
 class Parts:
     """The parts in `folder/.extract`. `state` is what the extraction was started with: another one does not go on
@@ -51,27 +69,39 @@ class Parts:
     def work(self) -> Path:
         return self.folder / WORK_NAME
 
-    def begin(self) -> int:
-        """Starts, or takes up where an interrupted extraction with the same state stopped: the next frame to look
-        at."""
+    def begin(self) -> None:
+        """Starts, or keeps what an interrupted extraction with the same state left."""
         state_path = self.work / _STATE_NAME
         if state_path.exists() and json.loads(state_path.read_text(encoding="utf-8")) == self.state:
-            return self._next_frame()
+            return
         if self.work.exists():
             shutil.rmtree(self.work)
         write_json(state_path, self.state)
-        return 0
 
-    def write(self, rows: list[dict[str, NDArray[Any]]], cuts: list[int], next_frame: int) -> None:
-        """Writes one part: its rows (in pieces, column -> [n] or [n, width]), the frames that start a new shot, and the
-        frame that the next part starts at."""
+    def reach(self, first: int = 0, end: int | None = None) -> int:
+        """The first frame from `first` on that no part covers, if the parts follow each other without a gap; stops at
+        `end`."""
+        behind = {begin: after for begin, after, _ in self._spans()}
+        while first in behind and (end is None or first < end):
+            first = behind[first]
+        return first
+
+    def clear(self, first: int, end: int | None = None) -> None:
+        """Removes the parts that cover frames of [first, end), to look at those anew."""
+        for begin, after, path in self._spans():
+            if after > first and (end is None or begin < end):
+                path.unlink()
+
+    def write(self, part: Part) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        schema = _part_schema().with_metadata({"cuts": json.dumps(cuts)})
-        columns = [_column(field, [piece[field.name] for piece in rows]) for field in schema]
+        ends = [base64.b64encode(small.numpy().tobytes()).decode() for small in part.ends]
+        about = {"cuts": json.dumps(part.cuts), "ends": json.dumps(ends)}
+        schema = _part_schema().with_metadata(about)
+        columns = [_column(field, [piece[field.name] for piece in part.rows]) for field in schema]
         table = pa.Table.from_arrays(columns, schema=schema)
-        with atomic(self.work / f"part-{next_frame:08d}.parquet") as path:
+        with atomic(self.work / f"part-{part.first:08d}-{part.next:08d}.parquet") as path:
             pq.write_table(table, path)
 
     def finish(self, meta: FaceSetMeta, fps: float, same_person: float) -> int:
@@ -121,23 +151,33 @@ class Parts:
                 tracker.update(cuts[-1], torch.empty(0, 4), torch.empty(0, LANDMARKS, 3), cut=True)
         return numbers, gallery
 
-    def _paths(self) -> list[Path]:
-        return sorted(self.work.glob("part-*.parquet"))
-
-    def _next_frame(self) -> int:
-        paths = self._paths()
-        return int(paths[-1].stem.removeprefix("part-")) if paths else 0
+    def _spans(self) -> list[tuple[int, int, Path]]:
+        """(first frame, next frame, file) of every part, in order."""
+        spans = []
+        for path in self.work.glob("part-*-*.parquet"):
+            _, first, after = path.stem.split("-")
+            spans.append((int(first), int(after), path))
+        return sorted(spans)
 
     def _read(self) -> Iterator[tuple[pa.Table, list[int]]]:
+        """Each part with its cuts, in order."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        for path in self._paths():
+        last: Tensor | None = None
+        for first, _, path in self._spans():
             try:
                 part = pq.read_table(path)
             except (OSError, pa.ArrowInvalid) as error:
                 raise DamagedFileError(f"{path} cannot be read: delete {self.work} and extract again") from error
-            yield part, json.loads(part.schema.metadata[b"cuts"])
+            cuts = json.loads(part.schema.metadata[b"cuts"])
+            begins, ends = (_thumbnail(text) for text in json.loads(part.schema.metadata[b"ends"]))
+            yield part, [first, *cuts] if last is not None and is_cut(last, begins) else cuts
+            last = ends
+
+
+def _thumbnail(text: str) -> Tensor:
+    return torch.frombuffer(bytearray(base64.b64decode(text)), dtype=torch.float32).view(THUMBNAIL)
 
 
 def _frames(part: pa.Table) -> Iterator[tuple[int, pa.Table]]:

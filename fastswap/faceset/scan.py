@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from fastswap.device import resolve_device
 from fastswap.faces import EXTENT, TEMPLATE, FaceFinder, is_cut, persons
 from fastswap.faceset.format import FaceSetMeta, Source, hash_source
 from fastswap.faceset.look import Looker, Seen
-from fastswap.faceset.parts import Parts, settings_of
+from fastswap.faceset.parts import Part, Parts, settings_of
 from fastswap.flow import Stage
 from fastswap.progress import Report
 from fastswap.streams import flow_on_gpu
-from fastswap.video import Frame, Video, open_video
+from fastswap.video import Frame, Video, VideoInfo, open_video
 from fastswap.video.chunk import chunks
+from fastswap.video.segments import Part as Segment
 
 _PART_FRAMES = 256
 """Frames of a part: what a kill can cost (about ten seconds)."""
@@ -31,7 +33,7 @@ class ScanSettings:
     """What to look for. size: of the aligned faces, in pixels; every: look at each how manieth frame; small: search
     tiles for faces that are small in the frame; min_size: of a face's box, in pixels of its longer side; persons: what
     they are told apart by, "appearance" or "identity" (see `faces.persons`); pictures: write the aligned faces too;
-    format: of those, "png" or "jpg"."""
+    format: of those, "png" or "jpg"; decoder: see `open_video`."""
 
     source: Path
     folder: Path
@@ -43,6 +45,7 @@ class ScanSettings:
     persons: str = "appearance"
     pictures: bool = True
     format: str = "png"
+    decoder: str = "auto"
 
 
 def describe_source(video: Video) -> Source:
@@ -80,28 +83,63 @@ def scan(settings: ScanSettings, meta: FaceSetMeta, report: Report) -> int:
     """Finds the faces of `settings.source` and writes the face set; goes on where an interrupted scan with the same
     settings stopped. Returns the number of faces (0: nothing is left behind). Raises InputError for an unusable
     source."""
-    method = persons.method(settings.persons)
     parts = Parts(settings.folder, settings_of(meta))
-    start = parts.begin()
-    with open_video(settings.source) as video:
-        for part in _parts(settings, video, method, start, report):
-            parts.write(*part)
-        fps = float(video.info.fps)
-    faces = parts.finish(meta, fps, method.same_person)
+    parts.begin()
+    start = parts.reach()
+    parts.clear(start)
+    with _opened(settings) as video:
+        for part in _parts(settings, video, start, report):
+            parts.write(part)
+    return finish_scan(settings, meta)
+
+
+def scan_part(settings: ScanSettings, meta: FaceSetMeta, segment: Segment, report: Report) -> None:
+    """Looks at some of the frames of `settings.source`, which begin where a chunk does, and leaves what it finds for
+    `finish_scan`, which makes of all parts what `scan` makes."""
+    parts = Parts(settings.folder, settings_of(meta))
+    parts.clear(segment.first, segment.end)
+    with _opened(settings, segment) as video:
+        for part in _parts(settings, video, segment.first, report):
+            parts.write(part)
+
+
+def _opened(settings: ScanSettings, segment: Segment | None = None) -> Video:
+    device = resolve_device(settings.device)
+    return open_video(settings.source, device=device, decoder=settings.decoder, part=segment)
+
+
+def finish_scan(settings: ScanSettings, meta: FaceSetMeta) -> int:
+    """Makes the face set of the parts that were looked at. Returns the number of faces (0: nothing is left behind)."""
+    parts = Parts(settings.folder, settings_of(meta))
+    fps = float(Fraction(meta.source.fps))
+    faces = parts.finish(meta, fps, persons.method(settings.persons).same_person)
     if not faces:
         parts.remove()
     return faces
 
 
-def _parts(
-    settings: ScanSettings, video: Video, method: persons.Method, start: int, report: Report
-) -> Iterator[tuple[list[dict[str, NDArray[Any]]], list[int], int]]:
-    """Yields (rows, cuts, next frame) a part, once the part's pictures are on disk."""
-    info = video.info
+def _parts(settings: ScanSettings, video: Video, start: int, report: Report) -> Iterator[Part]:
+    """Yields a part once its pictures are on disk."""
+    info, every = video.info, settings.every
+    wanted = (frame for frame in video if frame.index >= start and frame.index % every == 0)
+    looker = _looker(settings, info)
+    collected, faces = _Collected(start, every, info.is_pictures), 0
+    for seen in _look(looker, chunks(wanted)):
+        collected.add(seen)
+        faces += seen.faces
+        report(seen.frames[-1] + 1, f"{faces} faces")
+        if collected.next - collected.first >= _PART_FRAMES * every:
+            yield collected.part()
+            collected = _Collected(collected.next, every, info.is_pictures)
+    if collected.next > collected.first:
+        yield collected.part()
+
+
+def _looker(settings: ScanSettings, info: VideoInfo) -> Looker:
     device = resolve_device(settings.device)
-    looker = Looker(
+    return Looker(
         FaceFinder(device, small=settings.small or info.is_pictures),
-        method,
+        persons.method(settings.persons),
         settings.folder if settings.pictures else None,
         settings.size,
         settings.min_size,
@@ -109,20 +147,6 @@ def _parts(
         device,
         settings.format,
     )
-    wanted = (frame for frame in video if frame.index >= start and frame.index % settings.every == 0)
-    rows, cuts, first, frame, faces = list[dict[str, NDArray[Any]]](), list[int](), start, start, 0
-    shot = _Shot(every_frame_is_one=info.is_pictures)
-    for seen in _look(looker, chunks(wanted)):
-        cuts += shot.cuts(seen)
-        rows += [seen.rows] if seen.faces else []
-        faces += seen.faces
-        frame = seen.frames[-1] + 1
-        report(frame, f"{faces} faces")
-        if frame - first >= _PART_FRAMES * settings.every:
-            yield rows, cuts, frame
-            rows, cuts, first = [], [], frame
-    if frame > first:
-        yield rows, cuts, frame
 
 
 def _look(looker: Looker, batches: Iterable[list[Frame]]) -> Generator[Seen]:
@@ -134,17 +158,25 @@ def _look(looker: Looker, batches: Iterable[list[Frame]]) -> Generator[Seen]:
     return flow_on_gpu(batches, stages, looker.device)
 
 
-class _Shot:
-    """Remembers the last frame seen, to tell where a new shot begins. Pictures of a folder are a shot each."""
+class _Collected:
+    """What was seen since the last part. every_frame_is_a_shot: pictures of a folder."""
 
-    def __init__(self, *, every_frame_is_one: bool) -> None:
-        self.every_frame_is_one = every_frame_is_one
-        self.previous: Tensor | None = None
+    def __init__(self, first: int, every: int, every_frame_is_a_shot: bool) -> None:
+        self.first = self.next = first
+        self._every = every
+        self._alone = every_frame_is_a_shot
+        self._rows: list[dict[str, NDArray[Any]]] = []
+        self._cuts: list[int] = []
+        self._ends: list[Tensor] = []
 
-    def cuts(self, seen: Seen) -> list[int]:
-        found = []
+    def add(self, seen: Seen) -> None:
+        if seen.faces:
+            self._rows.append(seen.rows)
         for number, small in zip(seen.frames, seen.thumbnails, strict=True):
-            if self.previous is not None and (self.every_frame_is_one or is_cut(self.previous, small)):
-                found.append(number)
-            self.previous = small
-        return found
+            if self._alone or (self._ends and is_cut(self._ends[-1], small)):
+                self._cuts.append(number)
+            self._ends = [*self._ends[:1], small]
+        self.next = seen.frames[-1] + self._every
+
+    def part(self) -> Part:
+        return Part(self._rows, self._cuts, self.first, self.next, (self._ends[0], self._ends[-1]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from fastswap.video.frame import Frame
+from fastswap.video.frame import Frame, VideoInfo
 
 CHUNK_FRAMES = 16
 CHUNK_BYTES = 64 << 20
@@ -19,8 +19,19 @@ def chunks(frames: Iterable[Frame], most: int = CHUNK_FRAMES, most_bytes: int = 
             yield chunk
             chunk = []
         chunk.append(frame)
-        if len(chunk) >= max(1, min(most, most_bytes // frame.planes.nbytes)):
+        if len(chunk) >= _length(frame.planes.nbytes, most, most_bytes):
             yield chunk
             chunk = []
     if chunk:
         yield chunk
+
+
+def chunk_length(info: VideoInfo, most: int = CHUNK_FRAMES, most_bytes: int = CHUNK_BYTES) -> int:
+    """How many frames of a video a chunk has: the k-th chunk begins with frame k times this."""
+    luma, chroma = info.width * info.height, 2 * -(-info.width // 2) * -(-info.height // 2)
+    samples = 3 * luma if info.layout == "rgb" else luma + chroma
+    return _length(samples * (2 if info.layout == "p010" else 1), most, most_bytes)
+
+
+def _length(frame_bytes: int, most: int, most_bytes: int) -> int:
+    return max(1, min(most, most_bytes // frame_bytes))
