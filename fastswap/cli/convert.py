@@ -48,7 +48,7 @@ class Convert(Verb):
     """How much of the swap shows: 0 leaves A."""
     swap_sides: bool = False
     """Use the model the other way round: the input shows B and gets the face of A."""
-    smooth: bool = False
+    smooth: bool = True
     """Smooth the face's place over time, so that a still head does not tremble."""
     decoder: Literal["auto", "dali", "av"] = "auto"
     """Who decodes: the GPU's own unit through DALI, or the CPU (default: the GPU what it decodes just as the CPU)."""
