@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,9 @@ from fastswap.bench.quality.verdict import (
     value,
     verdicts,
 )
+from fastswap.bench.template import Part, filled
 
 RESULTS, TEMPLATE, PAGE, IMAGES = "bench/results", "docs/quality.in.md", "docs/quality.md", "docs/quality"
-_MARK = re.compile(r"<!-- (\w+) -->")
 _NOTHING = "No study has been recorded yet."
 
 
@@ -49,18 +48,10 @@ def records(root: Path) -> dict[str, Any]:
 
 def text(root: Path) -> str:
     """The page."""
-    found = records(root)
-    template = (root / TEMPLATE).read_text(encoding="utf-8")
-    if not found:
-        return _MARK.sub(_NOTHING, template)
-    parts: dict[str, Callable[[str, Record], Iterator[str]]] = {
+    parts: dict[str, Part] = {
         "machine": _machine, "verdicts": _verdicts, "pairs": _pairs, "presets": _presets, "credits": _credits,
     }  # fmt: skip
-    sections = {
-        name: "\n".join(line for stem, record in found.items() for line in part(stem, record))
-        for name, part in parts.items()
-    }
-    return _MARK.sub(lambda match: sections[match.group(1)], template)
+    return filled((root / TEMPLATE).read_text(encoding="utf-8"), parts, records(root), _NOTHING)
 
 
 def _machine(stem: str, record: Record) -> Iterator[str]:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from fastswap.bench.plots import plot
 from fastswap.bench.table import seconds
+from fastswap.bench.template import Part, filled
 from fastswap.bench.train.parts import PARTS
 from fastswap.bench.train.table import PLAIN, best, gain, groups, memory, name, part_cells, percent, rate
 
 RESULTS, TEMPLATE, PAGE, IMAGES = "bench/results", "docs/training.in.md", "docs/training.md", "docs/img"
-_MARK = re.compile(r"<!-- (machines|whole|steps|parts) -->")
 _NOTHING = "No run has been recorded yet."
 Record = Mapping[str, Any]
 
@@ -50,18 +49,9 @@ def presets(record: Record) -> list[str]:
 
 def text(root: Path) -> str:
     """The page."""
-    found = records(root)
+    parts: dict[str, Part] = {"machines": _machine, "whole": _whole, "steps": _steps, "parts": _parts}
     template = (root / TEMPLATE).read_text(encoding="utf-8")
-    if not found:
-        return _MARK.sub(_NOTHING, template)
-    parts: dict[str, Callable[[str, Record], Iterator[str]]] = {
-        "machines": _machine, "whole": _whole, "steps": _steps, "parts": _parts,
-    }  # fmt: skip
-    sections = {
-        mark: "\n".join(line for stem, record in found.items() for line in part(stem, record))
-        for mark, part in parts.items()
-    }
-    return _MARK.sub(lambda match: sections[match.group(1)], template).rstrip("\n") + "\n"
+    return filled(template, parts, records(root), _NOTHING).rstrip("\n") + "\n"
 
 
 def _plotted(row: Mapping[str, Any]) -> dict[str, Any]:

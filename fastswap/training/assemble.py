@@ -6,17 +6,19 @@ import logging
 
 import torch
 
+from fastswap.device import free_memory
 from fastswap.errors import UsageError
 from fastswap.models import ModelConfig
 from fastswap.ops import Jitter
 from fastswap.training import parallel
 from fastswap.training.batch import advice, find_batch
 from fastswap.training.dali import DaliFeed, Disk, has_dali
+from fastswap.training.decoding import CHANNELS
 from fastswap.training.facecache import FaceCache, default_cache
 from fastswap.training.feed import Feed
 from fastswap.training.losses import open_perceptual
 from fastswap.training.pairing import performance, yaw
-from fastswap.training.placement import MAPPED
+from fastswap.training.placement import DEVICE, MAPPED
 from fastswap.training.sampler import Sampler
 from fastswap.training.settings import TrainSettings
 from fastswap.training.sides import Side, shard, stored_size
@@ -90,11 +92,20 @@ def too_large(settings: TrainSettings, config: ModelConfig, device: torch.device
     return f"{said}: {advice(config.batch, fitting_batch(settings, config, device))}"
 
 
-def fitting_batch(settings: TrainSettings, config: ModelConfig, device: torch.device) -> int:
-    """The largest batch for the network and the device, no larger than a face set. Raises UsageError where several
-    processes would have to try at once."""
+def bytes_to_keep(settings: TrainSettings, config: ModelConfig, sides: list[Side], device: torch.device) -> int:
+    """Of the device's memory: what the faces take there, as `choose_place` will find when they are opened."""
+    size = stored_size(sides, config.preset.size_out, config.coverage)
+    kept = sum(len(side.rows) for side in sides) * size * size * CHANNELS
+    if settings.loader == "dali" or settings.store not in ("auto", DEVICE):
+        return 0
+    return kept if settings.store == DEVICE or kept <= free_memory(device) // 2 else 0
+
+
+def fitting_batch(settings: TrainSettings, config: ModelConfig, device: torch.device, reserve: int = 0) -> int:
+    """The largest batch for the network and the device, no larger than a face set; `reserve` bytes of its memory are
+    left. Raises UsageError where several processes would have to try at once."""
     if parallel.world() > 1:
         raise UsageError("--batch auto tries what one process can take: find it with one, give all of them the sum")
     multiple = settings.accumulate
     most = max(min(side.count for side in config.sides) // multiple * multiple, multiple)
-    return find_batch(lambda: make_step(settings, config, device), multiple=multiple, most=most)
+    return find_batch(lambda: make_step(settings, config, device), multiple=multiple, most=most, reserve=reserve)

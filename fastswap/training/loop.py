@@ -17,7 +17,7 @@ from fastswap.models import ModelConfig, has_config, write_config
 from fastswap.progress import Report, silent
 from fastswap.training import parallel
 from fastswap.training.ahead import Ahead
-from fastswap.training.assemble import fitting_batch, make_step, open_feed, too_large
+from fastswap.training.assemble import bytes_to_keep, fitting_batch, make_step, open_feed, too_large
 from fastswap.training.background import Background
 from fastswap.training.batch import out_of_memory
 from fastswap.training.checkpoint import resume
@@ -55,7 +55,8 @@ def train(settings: TrainSettings, report: Report = silent) -> TrainSummary:
         new = not has_config(settings.model)
         config, sides = prepare(settings)
         if settings.batch == "auto" and new:
-            config = replace(config, batch=fitting_batch(settings, config, device))
+            kept = bytes_to_keep(settings, config, sides, device)
+            config = replace(config, batch=fitting_batch(settings, config, device, kept))
             _LOG.info("a batch of %d fits", config.batch)
         if config.batch % (parallel.world() * settings.accumulate):
             raise UsageError(f"a batch of {config.batch} is not --accumulate {settings.accumulate} equal parts")

@@ -9,15 +9,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from synthetic import TINY
+from synthetic import SIZE, TINY, make_faces
 
 from fastswap import device
 from fastswap.device import free_memory
 from fastswap.errors import TrainingError
 from fastswap.models import DiscriminatorSpec
-from fastswap.training import batch
+from fastswap.training import TrainSettings, assemble, batch
 from fastswap.training.batch import advice, find_batch, largest
+from fastswap.training.prepare import prepare
 from fastswap.training.step import Step
+from fastswap.training.store import Store
 
 CPU = torch.device("cpu")
 
@@ -102,3 +104,14 @@ def test_on_a_gpu_what_is_found_fits_and_twice_of_it_does_not(cuda: str) -> None
     with batch._limited(device, reserve):
         assert fits(found)
         assert not fits(2 * found)
+
+
+def test_the_memory_that_the_faces_will_take_is_left_to_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    faces = [make_faces(tmp_path / name, (200, 150, shade)) for name, shade in (("a", 90), ("b", 120))]
+    settings = TrainSettings(*faces, tmp_path / "model", preset="lite", loader="resident")
+    config, sides = prepare(settings)
+    taken = Store.open(sides, config.preset.objective, SIZE, CPU).parts[0].nbytes
+    assert assemble.bytes_to_keep(settings, config, sides, CPU) == taken
+    assert assemble.bytes_to_keep(replace(settings, store="mapped"), config, sides, CPU) == 0
+    monkeypatch.setattr(assemble, "free_memory", lambda device: taken)  # they would not lie there: `auto` maps them
+    assert assemble.bytes_to_keep(settings, config, sides, CPU) == 0
