@@ -91,3 +91,32 @@ def plane(frame: av.VideoFrame, index: int) -> np.ndarray:
     words = np.frombuffer(source, np.uint8).reshape(-1, source.line_size)
     words = words.view(np.uint16) if frame.format.components[0].bits > 8 else words
     return words[: source.height, : source.width]
+
+
+def picture(number: int, width: int = 160, height: int = 96) -> np.ndarray:
+    """RGB uint8 [height, width, 3] of colours that no conversion clips, and another one a frame."""
+    rows, columns = np.indices((height, width))
+    waves = [np.sin((rows * a + columns * b) / 25 + number * c) for a, b, c in ((1, 2, 0.7), (2, -1, 0.5), (1, 1, 0.9))]
+    return np.stack([128 + 40 * wave for wave in waves], axis=-1).astype(np.uint8)
+
+
+def film(path: Path, codec: str, times: Sequence[int], *, matrix: list[int] | None = None, **options: str) -> Path:
+    """A clip of pictures at these times, in units of a 25th of a second."""
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream(codec, rate=25, options=options)
+        stream.width, stream.height = 160, 96
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        stream.bit_rate = 2_000_000
+        if matrix:
+            stream.set_display_matrix(matrix)
+        for number, pts in enumerate(times):
+            frame = av.VideoFrame.from_ndarray(picture(number), "rgb24").reformat(format=stream.pix_fmt)
+            frame.pts, frame.time_base = pts, Fraction(1, 25)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return path
+
+
+def packets_of(path: Path) -> list[bytes]:
+    with av.open(str(path)) as container:
+        return [bytes(packet) for packet in container.demux(video=0) if packet.size]
