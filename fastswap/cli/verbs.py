@@ -39,6 +39,8 @@ class Extract(Verb):
     """What persons are told apart by; identity is better and needs `pip install "fastswap[identity]"`."""
     format: Literal["png", "jpg"] = "png"
     """Of the pictures: png keeps every bit; jpg is a fifth of the size, and a GPU can decode it."""
+    decoder: Literal["auto", "dali", "av"] = "auto"
+    """Who decodes: the GPU's own unit through DALI, or the CPU (default: the GPU what it decodes just as the CPU)."""
     device: Device = "auto"
     """Where the networks run."""
 
@@ -51,6 +53,7 @@ class Extract(Verb):
             self.output,
             size=self.size,
             every=self.every,
+            decoder=self.decoder,
             device=self.device,
             small=self.small,
             min_size=self.min_size,
