@@ -29,6 +29,8 @@ class Convert(Verb):
     found)."""
     person: int | None = None
     """Who of the input is replaced (default: the one trained on, or the most frequent)."""
+    frames: str | None = None
+    """Swap these frames only, counted from 0, as in 10-200,300-; all others stay as they are (default: all)."""
     colour: Colour = "covariance"
     """How the swap takes A's colours."""
     mask: Literal["predicted", "mesh", "both", "file"] = "predicted"
@@ -74,6 +76,7 @@ class Convert(Verb):
             self.output,
             faces=self.faces,
             person=self.person,
+            frames=self.frames,
             colour=self.colour,
             mask=self.mask,
             erode=self.erode,

@@ -15,6 +15,7 @@ from fastswap.faceset.scan import ScanSettings, describe_source, meta_of, scan
 from fastswap.models import TrainedModel
 from fastswap.progress import bar
 from fastswap.video import Video
+from fastswap.video.ranges import frame_ranges
 
 SIDE_A, SIDE_B = 0, 1
 
@@ -29,11 +30,16 @@ def alignments(
     """The faces of the input and the person to prefer: from --faces, from the model's own side, or found now."""
     side = model.config.sides[SIDE_B if settings.swap_sides else SIDE_A]
     source = describe_source(video)
+    frames = None if settings.frames is None else frame_ranges(settings.frames)
+
+    def covers(faces: FaceSet) -> bool:
+        return faces.meta.every == 1 or (frames is not None and frames.are_multiples(faces.meta.every))
+
     if settings.faces is not None:
         faces = FaceSet.open(settings.faces)
         if faces.meta.source.sha256 != source.sha256:
             raise InputError(f"{settings.faces} was extracted from {faces.meta.source.name}, not from {settings.input}")
-        if faces.meta.every != 1:
+        if not covers(faces):
             raise InputError(
                 f"{settings.faces} covers one frame in {faces.meta.every}: extract it again without --every"
             )
@@ -42,12 +48,19 @@ def alignments(
     recorded = Path(side.faces)
     if (recorded / META_NAME).exists():
         faces = FaceSet.open(recorded)
-        if faces.meta.source.sha256 == source.sha256 and faces.meta.every == 1:
+        if faces.meta.source.sha256 == source.sha256 and covers(faces):
             yield _same_template(faces, model), side.person
             return
     with tempfile.TemporaryDirectory(prefix="fastswap-") as folder:
         scanning = ScanSettings(
-            settings.input, Path(folder) / "faces", size=_SCAN_SIZE, device=settings.device, pictures=False
+            settings.input,
+            Path(folder) / "faces",
+            size=_SCAN_SIZE,
+            device=settings.device,
+            decoder=settings.decoder,
+            pictures=False,
+            decoder=settings.decoder,
+            frames=frames,
         )
         with bar(f"find faces in {settings.input.name}", video.info.frames, "frames", quiet=quiet) as report:
             found = scan(scanning, meta_of(scanning, source), report)

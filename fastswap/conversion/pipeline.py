@@ -14,15 +14,17 @@ from fastswap import workers
 from fastswap.conversion.alignments import SIDE_A, SIDE_B, alignments
 from fastswap.conversion.composite import CompositeSettings
 from fastswap.conversion.frames import swapped_frames
+from fastswap.conversion.presence import present
 from fastswap.conversion.settings import ConvertSettings, ConvertSummary, check
 from fastswap.conversion.smoothing import smoothed
 from fastswap.device import resolve_device
-from fastswap.errors import StoppedError
+from fastswap.errors import InputError, StoppedError
 from fastswap.faceset import FaceSet
 from fastswap.models import TrainedModel
 from fastswap.progress import bar
 from fastswap.signals import Stop, stop_on_signals
 from fastswap.video import Video, VideoWriter, open_video, write_video
+from fastswap.video.ranges import frame_ranges
 
 _log = logging.getLogger("fastswap")
 
@@ -54,17 +56,18 @@ def convert(settings: ConvertSettings, *, quiet: bool = False) -> ConvertSummary
         others = [other for other in faces.persons() if other != person]
         if others:
             _log.info("replacing person %d; left as they are: %s", person, ", ".join(map(str, others)))
+        faces = present(faces, person, video.info)
         if settings.smooth:
             faces = smoothed(faces, person, video.info.time_base)
+        swapped = _frames_to_swap(settings, faces, person)
         began = time.perf_counter()
         with stop_on_signals() as stop:
-            done = _write(settings, model, video, writer, faces, person, stop, quiet)
+            done = _write(settings, model, video, writer, faces, person, swapped, stop, quiet)
     if stop:
         raise StoppedError(_what_there_is(settings.output, done, video.info.frames))
     seconds = time.perf_counter() - began
-    swapped = sum(1 for _ in faces.by_frame(person))
     return ConvertSummary(
-        str(settings.output), done, swapped, person, others, round(seconds, 2), round(done / seconds, 2)
+        str(settings.output), done, len(swapped), person, others, round(seconds, 2), round(done / seconds, 2)
     )
 
 
@@ -75,17 +78,18 @@ def _write(
     writer: VideoWriter,
     faces: FaceSet,
     person: int,
+    only: set[int],
     stop: Stop,
     quiet: bool,
 ) -> int:
-    """Writes the frames until the last or until it is told to stop. Returns how many."""
+    """Writes the frames, those of `only` swapped, until the last or until it is told to stop. Returns how many."""
 
     def generate(aligned: Tensor) -> tuple[Tensor, Tensor]:
         return model.generate(aligned, SIDE_A if settings.swap_sides else SIDE_B)
 
     swap, done = composite_settings(settings, model), 0
     threads = workers.for_device(settings.device)
-    swapped = swapped_frames(video, faces, person, generate, swap, device=settings.device, threads=threads)
+    swapped = swapped_frames(video, faces, person, generate, swap, device=settings.device, threads=threads, only=only)
     with (
         bar(f"convert {settings.input.name}", video.info.frames, "frames", quiet=quiet) as report,
         closing(swapped) as frames,
@@ -98,6 +102,14 @@ def _write(
                 writer.stop()
                 break
     return done
+
+
+def _frames_to_swap(settings: ConvertSettings, faces: FaceSet, person: int) -> set[int]:
+    wanted = None if settings.frames is None else frame_ranges(settings.frames)
+    swapped = {frame for frame, _ in faces.by_frame(person) if wanted is None or frame in wanted}
+    if not swapped:
+        raise InputError(f"--frames {settings.frames}: person {person} is in none of these frames, nothing was written")
+    return swapped
 
 
 def _what_there_is(output: Path, done: int, frames: int | None) -> str:

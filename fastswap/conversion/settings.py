@@ -12,15 +12,17 @@ from fastswap.ops.match_colour import METHODS as COLOURS
 from fastswap.ops.sharpen import METHODS as SHARPENINGS
 from fastswap.video.decoders import check_decoder
 from fastswap.video.encoders import check_encoder
+from fastswap.video.ranges import frame_ranges
 
 
 @dataclass(frozen=True)
 class ConvertSettings:
     """faces: the alignments of the input (None: the model's own side-A face set where it is of this very file, else
-    found anew); person: who of the input is replaced (None: the one trained on, or the most frequent); colour: "none"
-    or a method of `match_colour`; mask: see `face_mask`; erode and feather: see `soft_sides`; blend: see `joined`;
-    sharpen: "none" or a method of `sharpen`; face_scale: how much larger than A's the face is drawn; opacity: 0 leaves
-    A; swap_sides: the model the other way round, A on the video of B; smooth: the alignments over time; decoder:
+    found anew); person: who of the input is replaced (None: the one trained on, or the most frequent); frames: in
+    which, as `frame_ranges` reads them (None: in all); colour: "none" or a method of `match_colour`; mask: see
+    `face_mask`; erode and feather: see `soft_sides`; blend: see `joined`; sharpen: "none" or a method of `sharpen`;
+    face_scale: how much larger than A's the face is drawn; opacity: 0 leaves A;
+     swap_sides: the model the other way round, A on the video of B; smooth: the alignments over time; decoder:
     see `open_video`; codec, encoder, quality and pictures: see `write_video`."""
 
     input: Path
@@ -28,6 +30,7 @@ class ConvertSettings:
     output: Path
     faces: Path | None = None
     person: int | None = None
+    frames: str | None = None
     colour: str = "covariance"
     mask: MaskSource = "predicted"
     erode: Sides = 0.0
@@ -37,7 +40,7 @@ class ConvertSettings:
     face_scale: float = 1.0
     opacity: float = 1.0
     swap_sides: bool = False
-    smooth: bool = False
+    smooth: bool = True
     device: str = "auto"
     impl: str = "auto"
     codec: str = "auto"
@@ -73,6 +76,8 @@ def check(settings: ConvertSettings) -> None:
     _check_numbers(settings)
     check_decoder(settings.decoder)
     check_encoder(settings.encoder, settings.pictures)
+    if settings.frames is not None:
+        frame_ranges(settings.frames)
 
 
 SCALES = (0.5, 2.0)

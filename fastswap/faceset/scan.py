@@ -22,6 +22,7 @@ from fastswap.progress import Report
 from fastswap.streams import flow_on_gpu
 from fastswap.video import Frame, Video, VideoInfo, open_video
 from fastswap.video.chunk import chunks
+from fastswap.video.ranges import FrameRanges
 from fastswap.video.segments import Part as Segment
 
 _PART_FRAMES = 256
@@ -33,7 +34,7 @@ class ScanSettings:
     """What to look for. size: of the aligned faces, in pixels; every: look at each how manieth frame; small: search
     tiles for faces that are small in the frame; min_size: of a face's box, in pixels of its longer side; persons: what
     they are told apart by, "appearance" or "identity" (see `faces.persons`); pictures: write the aligned faces too;
-    format: of those, "png" or "jpg"; decoder: see `open_video`."""
+    format: of those, "png" or "jpg"; decoder: see `open_video`; frames: look at these only."""
 
     source: Path
     folder: Path
@@ -46,6 +47,7 @@ class ScanSettings:
     pictures: bool = True
     format: str = "png"
     decoder: str = "auto"
+    frames: FrameRanges | None = None
 
 
 def describe_source(video: Video) -> Source:
@@ -121,10 +123,9 @@ def finish_scan(settings: ScanSettings, meta: FaceSetMeta) -> int:
 def _parts(settings: ScanSettings, video: Video, start: int, report: Report) -> Iterator[Part]:
     """Yields a part once its pictures are on disk."""
     info, every = video.info, settings.every
-    wanted = (frame for frame in video if frame.index >= start and frame.index % every == 0)
     looker = _looker(settings, info)
     collected, faces = _Collected(start, every, info.is_pictures), 0
-    for seen in _look(looker, chunks(wanted)):
+    for seen in _look(looker, chunks(_wanted(settings, video, start))):
         collected.add(seen)
         faces += seen.faces
         report(seen.frames[-1] + 1, f"{faces} faces")
@@ -133,6 +134,15 @@ def _parts(settings: ScanSettings, video: Video, start: int, report: Report) -> 
             collected = _Collected(collected.next, every, info.is_pictures)
     if collected.next > collected.first:
         yield collected.part()
+
+
+def _wanted(settings: ScanSettings, video: Video, start: int) -> Iterator[Frame]:
+    chosen = settings.frames
+    for frame in video:
+        if chosen is not None and chosen.last is not None and frame.index > chosen.last:
+            return
+        if frame.index >= start and frame.index % settings.every == 0 and (chosen is None or frame.index in chosen):
+            yield frame
 
 
 def _looker(settings: ScanSettings, info: VideoInfo) -> Looker:
