@@ -59,7 +59,6 @@ def alignments(
             device=settings.device,
             decoder=settings.decoder,
             pictures=False,
-            decoder=settings.decoder,
             frames=frames,
         )
         with bar(f"find faces in {settings.input.name}", video.info.frames, "frames", quiet=quiet) as report:
