@@ -48,6 +48,8 @@ class Convert(Verb):
     """Draw the face this much larger than A's, about its middle."""
     opacity: float = 1.0
     """How much of the swap shows: 0 leaves A."""
+    occlusion: bool = True
+    """Leave what is in front of the face, such as a hand, as it is."""
     swap_sides: bool = False
     """Use the model the other way round: the input shows B and gets the face of A."""
     smooth: bool = True
@@ -85,6 +87,7 @@ class Convert(Verb):
             sharpen=self.sharpen,
             face_scale=self.face_scale,
             opacity=self.opacity,
+            occlusion=self.occlusion,
             swap_sides=self.swap_sides,
             smooth=self.smooth,
             device=self.device,

@@ -58,7 +58,7 @@ def alignments(
             size=_SCAN_SIZE,
             device=settings.device,
             decoder=settings.decoder,
-            pictures=False,
+            pictures=settings.occlusion,
             frames=frames,
         )
         with bar(f"find faces in {settings.input.name}", video.info.frames, "frames", quiet=quiet) as report:

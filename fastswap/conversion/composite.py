@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from fastswap.conversion.blend import Blend, joined
-from fastswap.conversion.masks import MaskSource, Sides, face_mask, soft_sides
+from fastswap.conversion.generator import Generate
+from fastswap.conversion.masks import MaskSource, Sides, face_mask, scaled, soft_sides
+from fastswap.conversion.occlusion import Usual, visible
 from fastswap.faces import invert, pixel_matrix
 from fastswap.ops import Planes, match_colour, paste, sharpen, warp
-
-Generate = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""Aligned faces of A, float [N, 3, s, s] in 0..1 -> B performing them: colour [N, 3, t, t] and mask [N, 1, t, t],
-0..1."""
 
 SHARPEN_RADIUS = 0.01
 """Of the square's side: 1 px of 96, 3 px of 256, about as wide as what a network of that size leaves soft."""
@@ -26,7 +23,8 @@ class CompositeSettings:
     """size_in: of the faces given to the generator; coverage: the central share of the aligned face that it sees;
     colour: "none" or a method of `match_colour`; mask: see `face_mask`; erode and feather: see `soft_sides`; blend: see
     `joined`; sharpen: "none" or a method of `sharpen`; face_scale: how much larger than A's the face is drawn, about
-    the middle of its square, its mask with it; opacity: what the alpha is multiplied by; impl: of every operation."""
+    the middle of its square, its mask with it; opacity: what the alpha is multiplied by; occlusion: whether what is in
+    front of a face is looked for (`occlusion`); impl: of every operation."""
 
     size_in: int
     coverage: float
@@ -38,6 +36,7 @@ class CompositeSettings:
     sharpen: str = "none"
     face_scale: float = 1.0
     opacity: float = 1.0
+    occlusion: bool = False
     impl: str = "auto"
 
 
@@ -89,6 +88,7 @@ def finish(
     settings: CompositeSettings,
     *,
     given: Tensor | None = None,  # [N, 1, t, t], the face set's masks of the whole aligned square, 0..1
+    expected: Usual | None = None,  # what `occlusion` learnt: what is in front of a face stays
     drawn: Planes | None = None,  # M black frames: what is pasted shows white in them
 ) -> None:
     """The second half of `composite`: colour, sharpness, mask and blend of what was generated, and the paste. Of faces
@@ -98,16 +98,20 @@ def finish(
     if size != settings.size_in:
         faces = warp(planes, matrix, size, frame=frame, impl=impl)
     mask = face_mask(settings.mask, made.mask, landmarks, matrix, given, settings.coverage)
+    clear = None if expected is None else visible(expected, made.faces, made.colour, made.mask)
     colour = made.colour
     if settings.colour != "none":
-        colour = match_colour(colour, faces, mask, settings.colour, impl=impl)
+        seen = mask if clear is None else mask * clear
+        colour = match_colour(colour, faces, seen, settings.colour, impl=impl)
     if settings.sharpen != "none":
         colour = sharpen(colour, settings.sharpen, radius=max(round(SHARPEN_RADIUS * size), 1), impl=impl)
     alpha = soft_sides(mask, settings.erode, settings.feather, impl)
     if settings.face_scale != 1:
+        clear = None if clear is None else scaled(clear, settings.face_scale)  # what is in front stays where it is
         matrix = pixel_matrix(alignment, size, settings.coverage * settings.face_scale)
         if settings.blend != "none":
             faces = warp(planes, matrix, size, frame=frame, impl=impl)
+    alpha = alpha if clear is None else alpha * clear
     colour = joined(colour, faces, alpha, settings.blend, impl)
     if settings.opacity != 1:
         alpha = alpha * settings.opacity

@@ -17,7 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fastswap.conversion.composite import CompositeSettings, Generate, Generated, finish, generated
+from fastswap.conversion.composite import CompositeSettings, Generated, finish, generated
+from fastswap.conversion.generator import Generate
+from fastswap.conversion.occlusion import Usual, learn
 from fastswap.errors import InputError
 from fastswap.faceset import FaceSet
 from fastswap.flow import Stage, flow
@@ -61,7 +63,10 @@ def swapped_frames(
             f"{faces.path} does not belong to {video.info.path}: its frames were {source.width} x {source.height}"
         )
     rows_of = {frame: rows for frame, rows in faces.by_frame(person) if only is None or frame in only}
-    swapper = _Swapper(faces, rows_of, generate, settings, device)
+    expected = None
+    if settings.occlusion:
+        expected = learn(faces, person, generate, settings.size_in, settings.coverage, device)
+    swapper = _Swapper(faces, rows_of, generate, settings, device, expected)
     with closing(_swapped(swapper, chunks(video, *together(device)), threads)) as batches:
         for frames in batches:
             yield from frames
@@ -103,13 +108,14 @@ class _Batch:
 @dataclass(frozen=True)
 class _Swapper:
     """Swaps the faces of a few frames whose planes stack. rows_of: frame -> rows of the face set; generator: see
-    `Generate`."""
+    `Generate`; expected: see `occlusion`."""
 
     faces: FaceSet
     rows_of: dict[int, NDArray[np.int64]]
     generator: Generate
     settings: CompositeSettings
     device: str
+    expected: Usual | None
 
     def __call__(self, frames: list[Frame]) -> list[Frame]:
         return self.finish(self.generate(self.read(frames)))
@@ -152,6 +158,7 @@ class _Swapper:
             batch.made,
             self.settings,
             given=found.masks,
+            expected=self.expected,
         )
         planes = found.planes.to(frames[0].planes.device)
         for slot, place in enumerate(found.places):

@@ -44,16 +44,17 @@ def face_mask(
     if source == "file":
         if given is None:
             raise ValueError("mask 'file' needs the masks of a face set")
-        return _central(given.to(predicted), size, coverage)
+        return central(given.to(predicted), size, coverage)
     mesh = mesh_mask(landmarks, matrix, size).to(predicted)
     return torch.minimum(mesh, predicted) if source == "both" else mesh
 
 
-def _central(masks: Tensor, size: int, coverage: float) -> Tensor:
-    """The central share `coverage` of the aligned square, as `size` pixels."""
-    side = masks.shape[-1]
+def central(squares: Tensor, size: int, coverage: float) -> Tensor:
+    """Of whole aligned squares, float [N, C, t, t], the central share `coverage` as `size` pixels: [N, C, size,
+    size]."""
+    side = squares.shape[-1]
     unit = torch.tensor([[[side, 0.0, -0.5], [0.0, side, -0.5]]])  # unit square -> pixel centres
-    return warp(masks, pixel_matrix(unit, size, coverage).expand(len(masks), 2, 3), size)
+    return warp(squares, pixel_matrix(unit, size, coverage).expand(len(squares), 2, 3), size)
 
 
 def soft_sides(
@@ -83,3 +84,11 @@ def _directions(size: int) -> Tensor:
     upright = torch.where((x == 0) & (y == 0), 0.5, y * y / (x * x + y * y).clamp(min=math.ulp(1.0)))
     flat = 1 - upright
     return torch.stack([upright * (y < 0), flat * (x >= 0), upright * (y >= 0), flat * (x < 0)])
+
+
+def scaled(picture: Tensor, scale: float) -> Tensor:
+    """What a square that is `scale` times as large, about its middle, shows of float [N, C, s, s]: the same shape."""
+    size = picture.shape[-1]
+    shift = (1 - scale) * (size - 1) / 2
+    matrix = torch.tensor([[[scale, 0.0, shift], [0.0, scale, shift]]])
+    return warp(picture, matrix.expand(len(picture), 2, 3), size)

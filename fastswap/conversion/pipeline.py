@@ -133,5 +133,6 @@ def composite_settings(settings: ConvertSettings, model: TrainedModel) -> Compos
         sharpen=settings.sharpen,
         face_scale=settings.face_scale,
         opacity=settings.opacity,
+        occlusion=settings.occlusion,
         impl=settings.impl,
     )

@@ -21,8 +21,8 @@ class ConvertSettings:
     found anew); person: who of the input is replaced (None: the one trained on, or the most frequent); frames: in
     which, as `frame_ranges` reads them (None: in all); colour: "none" or a method of `match_colour`; mask: see
     `face_mask`; erode and feather: see `soft_sides`; blend: see `joined`; sharpen: "none" or a method of `sharpen`;
-    face_scale: how much larger than A's the face is drawn; opacity: 0 leaves A;
-     swap_sides: the model the other way round, A on the video of B; smooth: the alignments over time; decoder:
+    face_scale: how much larger than A's the face is drawn; opacity: 0 leaves A; occlusion: what is in front of A's face
+    stays; swap_sides: the model the other way round, A on the video of B; smooth: the alignments over time; decoder:
     see `open_video`; codec, encoder, quality and pictures: see `write_video`."""
 
     input: Path
@@ -39,6 +39,7 @@ class ConvertSettings:
     sharpen: str = "none"
     face_scale: float = 1.0
     opacity: float = 1.0
+    occlusion: bool = True
     swap_sides: bool = False
     smooth: bool = True
     device: str = "auto"
