@@ -134,7 +134,10 @@ class AvWriter(VideoWriter):
     def _picture(self, planes: Planes) -> Any:  # av.VideoFrame
         if planes.layout == "rgb":
             return _samples.to_yuv(planes, self._colour)
-        return self._cuda.picture(planes) if self._cuda else _samples.to_av(planes)
+        if self._cuda:
+            return self._cuda.picture(planes)
+        native = self._encoder.pixels(planes.layout) in _encoders.NATIVE
+        return _samples.in_place(planes.to("cpu")) if native else _samples.to_av(planes)
 
     def _time(self, frame: Frame) -> tuple[int, int]:
         """(pts, duration) in the encoder's time base."""

@@ -28,9 +28,9 @@ CONSTANT_RATE = frozenset({"avi"})
 @dataclass(frozen=True, slots=True)
 class Encoder:
     """An encoder of FFmpeg. options: from the quality to its settings; worst: the largest quality number;
-    odd: whether it holds odd widths and heights; ten: whether it encodes ten bits, as frames of the format `deep`;
-    least: the smallest width and height that it takes; hardware: whether it runs on a GPU, from whose memory it takes
-    frames too."""
+    odd: whether it holds odd widths and heights; ten: whether it encodes ten bits; formats: in which it is given frames
+    of eight and of ten bits; least: the smallest width and height that it takes; hardware: whether it runs on a GPU,
+    from whose memory it takes frames too."""
 
     name: str
     default: int
@@ -42,11 +42,11 @@ class Encoder:
     least: int = 1
     tags: dict[str, str] = field(default_factory=dict)
     hardware: bool = False
-    deep: str = "yuv420p10le"
+    formats: tuple[str, str] = ("yuv420p", "yuv420p10le")
 
     def pixels(self, layout: str) -> str:
-        """FFmpeg's name of the format that frames of a native layout are encoded in."""
-        return self.deep if layout == "p010" else "yuv420p"
+        """FFmpeg's name of the format that frames of a native layout are given in."""
+        return "yuv420p" if layout == "rgb" else self.formats[layout == "p010"]
 
 
 def _x264(quality: int) -> dict[str, str]:
@@ -86,22 +86,24 @@ def _nvenc_av1(quality: int) -> dict[str, str]:
     return _nvenc_h26x(max(1, round(quality * _NVENC_WORST / 63)))
 
 
+NATIVE = ("nv12", "p010le")
+"""The formats that frames have here as well: these are given as they lie in memory, not copied. x264 works in NV12."""
 _NVENC_WORST = 51
 _MP4 = frozenset({"mp4", "mov", "matroska"})
 _OPEN = frozenset({"mp4", "matroska", "webm"})
 _APPLE = {"mp4": "hvc1", "mov": "hvc1"}
 """Apple's players want HEVC under this name."""
 _ENCODERS = {
-    "h264": Encoder("libx264", 18, 51, _x264, _MP4 | {"avi"}, least=2),
+    "h264": Encoder("libx264", 18, 51, _x264, _MP4 | {"avi"}, least=2, formats=("nv12", "yuv420p10le")),
     "hevc": Encoder("libx265", 20, 51, _x265, _MP4, least=16, tags=_APPLE),
     "vp9": Encoder("libvpx-vp9", 24, 63, _vp9, _OPEN, odd=True, ten=False),
     "av1": Encoder("libsvtav1", 24, 63, _av1, _OPEN, least=4),
     "ffv1": Encoder("ffv1", 0, 51, _ffv1, frozenset({"matroska", "avi"}), odd=True),
 }
 _NVENC = {
-    "h264": Encoder("h264_nvenc", 18, 51, _nvenc_h26x, _MP4 | {"avi"}, ten=False, hardware=True),
-    "hevc": Encoder("hevc_nvenc", 20, 51, _nvenc_h26x, _MP4, tags=_APPLE, hardware=True, deep="p010le"),
-    "av1": Encoder("av1_nvenc", 24, 63, _nvenc_av1, _OPEN, hardware=True, deep="p010le"),
+    "h264": Encoder("h264_nvenc", 18, 51, _nvenc_h26x, _MP4 | {"avi"}, ten=False, hardware=True, formats=NATIVE),
+    "hevc": Encoder("hevc_nvenc", 20, 51, _nvenc_h26x, _MP4, tags=_APPLE, hardware=True, formats=NATIVE),
+    "av1": Encoder("av1_nvenc", 24, 63, _nvenc_av1, _OPEN, hardware=True, formats=NATIVE),
 }
 _ALIASES = {
     "libx264": "h264",

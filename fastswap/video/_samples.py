@@ -130,6 +130,16 @@ def to_av(planes: Planes) -> Any:  # av.VideoFrame
     return frame
 
 
+def in_place(planes: Planes) -> Any:  # av.VideoFrame
+    """One frame of nv12 or p010, of even size, on the CPU, as an av.VideoFrame in the same memory: for encoders that
+    are done with a frame, or have copied it, when `encode` returns."""
+    from av import VideoFrame
+
+    return VideoFrame.from_dlpack(
+        tuple(plane[0] for plane in planes.data), format="p010le" if planes.layout == "p010" else "nv12"
+    )
+
+
 def to_rgb(planes: Planes) -> NDArray[np.uint8]:  # [H, W, 3]
     """One frame as RGB, for what can hold nothing else (pictures, GIF)."""
     if planes.layout == "rgb":

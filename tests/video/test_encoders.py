@@ -50,8 +50,8 @@ def gpu_without_nvenc(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "codec", "info", "expected", "pixels"),
     [
-        ("o.mp4", "auto", source(), "h264_nvenc", "yuv420p"),
-        ("o.mkv", "hevc", source(), "hevc_nvenc", "yuv420p"),
+        ("o.mp4", "auto", source(), "h264_nvenc", "nv12"),
+        ("o.mkv", "hevc", source(), "hevc_nvenc", "nv12"),
         ("o.mp4", "auto", source(layout="p010"), "hevc_nvenc", "p010le"),
         ("o.mp4", "auto", source(layout="rgb"), "h264_nvenc", "yuv420p"),
     ],
