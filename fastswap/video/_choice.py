@@ -29,7 +29,7 @@ def reader_of(info: VideoInfo, device: str, decoder: str, by_av: Read, span: tup
             times = timetable(info, cuda=cuda)
         except UnfitError as reason:
             raise InputError(f"--decoder dali: {info.path} {reason}: use --decoder av") from reason
-        return partial(_by_dali, times=times, device=device, span=span)
+        return partial(_by_dali_alone, times=times, device=device, span=span)
     missing = missing_dali() or missing_nvdec()
     if missing:
         _say_once(f"videos are decoded on the CPU: {missing}")
@@ -49,6 +49,13 @@ def _say_once(line: str) -> None:
 
 def _by_dali(info: VideoInfo, times: Timetable, device: str, span: tuple[int, int] | None) -> Iterator[Frame]:
     return _dali_reader.frames(info, times, device, *(span or (0, len(times))))
+
+
+def _by_dali_alone(info: VideoInfo, times: Timetable, device: str, span: tuple[int, int] | None) -> Iterator[Frame]:
+    try:
+        yield from _by_dali(info, times, device, span)
+    except InputError as error:
+        raise InputError(f"{error}: use --decoder av") from error
 
 
 def _by_dali_while_it_can(

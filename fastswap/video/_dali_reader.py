@@ -78,23 +78,24 @@ def frames(info: VideoInfo, times: Timetable, device: str, first: int = 0, end: 
     target = torch.device(device)
     end = len(times) if end is None else end
     batch = max(1, min(_BATCH_FRAMES, _BATCH_BYTES // (info.width * info.height * 3), end - first))
-    with _listing(info.path, first, end) as listing, _explained(info.path):
-        source = _built(listing, batch, target)
+    with _listing(info.path, first, end) as listing:
+        source = _built(info.path, listing, batch, target)
         seen = source.reader_meta(_READER)["epoch_size"]
         if seen != end - first:
-            raise InputError(f"{info.path}: DALI sees {seen} frames of {end - first}: use --decoder av")
+            raise InputError(f"{info.path}: DALI sees {seen} frames of {end - first}")
         for start in range(first, end, batch):
-            for offset, planes in enumerate(_planes(info, source, min(batch, end - start), target)):
-                index = start + offset
+            count = min(batch, end - start)
+            for index, planes in enumerate(_planes(info, source, count, target), start):
                 yield Frame(planes, index, times.pts[index], info.time_base, times.duration[index])
 
 
-def _built(listing: Path, batch: int, device: torch.device) -> Any:
+def _built(path: Path, listing: Path, batch: int, device: torch.device) -> Any:
     cuda = device.type == "cuda"
     index = device.index if device.index is not None else torch.cuda.current_device() if cuda else None
-    source = pipeline(listing, batch, cuda=cuda, device_id=index)
-    source.build()
-    return source
+    with _explained(path):
+        source = pipeline(listing, batch, cuda=cuda, device_id=index)
+        source.build()
+        return source
 
 
 @contextmanager
@@ -110,29 +111,29 @@ def _listing(path: Path, first: int, end: int) -> Iterator[Path]:
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """DALI's errors are RuntimeErrors of many lines, the reason between them."""
+    """DALI's errors are RuntimeErrors of many lines, in which the reason is what was "encountered"."""
     try:
         yield
     except RuntimeError as error:
-        lines = [line.strip() for line in str(error).splitlines()]
-        reason = next((line for line in lines if line.startswith(("Assert", "[", "CUDA"))), lines[0] if lines else "")
-        raise InputError(f"{path}: DALI gives up ({reason}): use --decoder av") from error
+        lines = " ".join(str(error).partition("encountered:")[2].split("\n")[:3]) or str(error)
+        reason = " ".join(lines.split())
+        raise InputError(f"{path}: DALI gives up ({reason})") from error
 
 
-def _planes(info: VideoInfo, source: Any, count: int, device: torch.device) -> Iterator[Planes]:
+def _planes(info: VideoInfo, source: Any, count: int, device: torch.device) -> list[Planes]:
     """The next `count` frames, upright. A batch that reaches past the last frame begins again with the first ones,
     which are left out here."""
-    (pictures,) = source.run()
+    with _explained(info.path):
+        (pictures,) = source.run()
     samples = from_dlpack(pictures.as_tensor())[:count, 0]
     if device.type == "cpu":
         samples = ycbcr(samples, full_range=info.colour.full_range)
     luma, chroma = nv12(samples)
     colour = _orientation.turn_colour(info.colour, info.orientation.inverse(), info.width, info.height)
+    batch = _orientation.turn(Planes("nv12", (luma, chroma), colour), info.orientation)
     if device.type == "cuda":  # DALI takes the memory of its batch back on a stream of its own
         torch.cuda.current_stream(device).synchronize()
-    for one in range(count):
-        planes = Planes("nv12", (luma[one : one + 1].clone(), chroma[one : one + 1].clone()), colour)
-        yield _orientation.turn(planes, info.orientation)
+    return [batch.frame(index) for index in range(count)]  # parts of one piece of memory, but none of another's
 
 
 def nv12(pictures: Tensor) -> tuple[Tensor, Tensor]:  # [n, H, W, 3], H and W even

@@ -30,6 +30,7 @@ _SIDES = {"h264": (48, 4096), "hevc": (144, 8192)}
 """The GPU's codecs, and the least and the greatest side that every NVDEC since Pascal takes (Video Codec SDK,
 application note of the decoder)."""
 _CPU_CODECS = frozenset({"vp8", "vp9", "mjpeg"})
+_TRUSTED = {True: "H.264 and HEVC on the GPU", False: "VP8, VP9 and MJPEG on the CPU"}
 _FORMATS = frozenset({"yuv420p", "yuvj420p"})
 _CONTAINERS = frozenset({"mov", "matroska", "avi"})
 """By the first name of FFmpeg's demuxer; mov is mp4 too, matroska webm."""
@@ -71,12 +72,12 @@ def timetable(info: VideoInfo, *, cuda: bool) -> Timetable:
 
 
 def _check_stream(info: VideoInfo, container: Any, stream: Any, *, cuda: bool) -> None:
-    side, codec = "GPU" if cuda else "CPU", info.codec
+    codec = info.codec
     width, height, format_name = stream.width, stream.height, stream.codec_context.pix_fmt
     if codec not in (_SIDES if cuda else _CPU_CODECS):
-        raise UnfitError(f"is {codec}, which DALI's {side} decoder does not read in every case")
+        raise UnfitError(f"is {codec}, and DALI decodes {_TRUSTED[cuda]} here")
     if container.format.name.split(",")[0] not in _CONTAINERS or (cuda and "avi" in container.format.name):
-        raise UnfitError(f"is a {container.format.long_name} file, which DALI does not read in every case")
+        raise UnfitError(f"is {container.format.long_name}, and DALI reads MP4, MOV, MKV and WebM here")
     if len(container.streams.video) > 1:
         raise UnfitError("has several pictures tracks")
     if format_name not in _FORMATS:

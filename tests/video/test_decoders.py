@@ -79,7 +79,10 @@ def test_interlaced_odd_and_small_are_reasons(make_clip: MakeClip) -> None:
 
 @pytest.mark.skipif(decoders.missing_dali() is not None, reason="no DALI")
 def test_dali_by_name_never_falls_back(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InputError, match=r"--decoder dali: .* is h264, .*: use --decoder av") as error:
+    with pytest.raises(
+        InputError,
+        match=r"--decoder dali: .* is h264, and DALI decodes VP8, VP9 and MJPEG on the CPU here: use --decoder av",
+    ) as error:
         open_video(data / "odd" / "v_vfr.mp4", decoder="dali")
     assert "\n" not in str(error.value)
     path = film(tmp_path / "clip.webm", "libvpx-vp9", range(3))
