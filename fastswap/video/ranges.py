@@ -43,9 +43,7 @@ def _span(part: str, text: str) -> tuple[int, int | None]:
     match = _SPAN.fullmatch(part)
     if match is None or part == "-":
         got = f"{part!r} in {text!r}" if part else f"an empty part in {text!r}"
-        raise UsageError(
-            f"--frames: {got} is not a range of frames: write them as 10-200,300- (from 0, both ends counted)"
-        )
+        raise UsageError(f"--frames: {got} is no range of frames: write 10-200,300- (from 0, both ends counted)")
     if match[3] is not None:
         return int(match[3]), int(match[3])
     first, last = int(match[1] or 0), int(match[2]) if match[2] else None
