@@ -8,12 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pytest
 import torch
 
 from fastswap.conversion.smoothing import smoothed
+from fastswap.extraction import extract
 from fastswap.faces import EXTENT, TEMPLATE, align, mean_face
 from fastswap.faceset import FaceSet, FaceSetMeta, Source
 from fastswap.faceset.format import table_schema
+from fastswap.faceset.scan import ScanSettings
+from fastswap.ops import warp
+from fastswap.quality.steadiness import Slip, tremble
+from fastswap.video import Frame, open_video
 
 FRAMES = 100
 MILLISECONDS = Fraction(1, 1000)
@@ -106,3 +112,30 @@ def test_other_persons_are_left_as_they_are() -> None:
     after = smoothed(before, 1, MILLISECONDS)
     assert torch.equal(after.alignments(np.arange(50)), before.alignments(np.arange(50)))
     assert not torch.equal(after.alignments(np.arange(50, 100)), before.alignments(np.arange(50, 100)))
+
+
+@pytest.mark.parametrize(
+    ("name", "trembles", "slips"), [("grid_woman.mpg", 0.35, 0.65), ("hard_hand_on_mouth.mkv", 0.7, 0.9)]
+)
+def test_real_heads_slip_and_tremble_less(data: Path, tmp_path: Path, name: str, trembles: float, slips: float) -> None:
+    """A still one and a quick one."""
+    clip = data / "videos" / name
+    extract(ScanSettings(clip, tmp_path / "faces", size=64, pictures=False), quiet=True)
+    before = FaceSet.open(tmp_path / "faces")
+    every = np.arange(before.table.num_rows)
+    slip = Slip(("before", "after"))
+    with open_video(clip) as video:
+        after = smoothed(before, 0, video.info.time_base)
+        ways = {"before": before.alignments(every), "after": after.alignments(every)}
+        for frame, place in zip(video, every, strict=True):
+            slip.add(rgb(frame), {way: alignment[place] for way, alignment in ways.items()})
+    scores = slip.scores()
+    assert scores["after"] < slips * scores["before"]
+    assert tremble(ways["after"]) < trembles * tremble(ways["before"])
+
+
+def rgb(frame: Frame) -> np.ndarray:
+    planes = frame.planes
+    square = warp(planes, torch.eye(2, 3)[None], max(planes.width, planes.height))
+    picture = square[0, :, : planes.height, : planes.width].permute(1, 2, 0)
+    return (picture * 255).round().to(torch.uint8).numpy()
