@@ -45,6 +45,11 @@ def free_memory(device: torch.device) -> int:
     return free if limit == "max" else min(free, int(limit) - int(used))
 
 
+def is_apart(tensor: torch.Tensor) -> bool:
+    """Whether reading a tensor's values means waiting for a device."""
+    return tensor.is_cuda
+
+
 def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     """On `device`; from the host to a GPU through page-locked memory, in the order of the current stream: nobody
     waits."""

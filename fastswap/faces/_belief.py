@@ -13,8 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fastswap.device import is_apart
 from fastswap.faces import landmarks
 from fastswap.faces.detect import FULL_RANGE, SHORT_RANGE, best_score
+from fastswap.ops import unchecked
 from fastswap.ops.planes import Planes
 
 FLAG = 0.5  # the least face flag of a face, at the first two looks
@@ -29,7 +31,7 @@ FOLLOWED = 0.5  # the same on a face that the frame beside has at this place
 
 @dataclass(frozen=True, slots=True)
 class Believed:
-    """The candidates that are faces. row: int64 [N], which candidates; score, flag: [N]; points: [N, 478, 3]."""
+    """The candidates that are faces, on the CPU. row: int64 [N], which; score, flag: [N]; points: [N, 478, 3]."""
 
     row: Tensor
     score: Tensor
@@ -40,26 +42,48 @@ class Believed:
 def believe(
     planes: Planes, aspect: float, region: Tensor, frame: Tensor, score: Tensor, least: float = CONFIRMED
 ) -> Believed:
-    """Looks twice at every candidate region ([K, 4], frame int64 [K], detector's score [K]), and a third time with both
-    detectors where that leaves a doubt; `least` is the mean score they must then reach."""
-    points, flag = landmarks.landmark(planes, aspect, region, frame)
-    row = (flag >= FLAG).nonzero()[:, 0]
-    again, flag, moved = _look_again(planes, aspect, points[row], frame[row])
+    """Looks twice at every candidate region ([K, 4], frame int64 [K], detector's score [K], on the CPU), and a third
+    time with both detectors where that leaves a doubt; `least` is the mean score they must then reach. All that is
+    returned is on the CPU. A GPU is waited for once, and once more where there are doubts."""
+    points, first = landmarks.landmark(planes, aspect, region, frame)
+    row = _worth(first >= FLAG)
+    again, flag, moved = _look_again(planes, aspect, points[row.to(points.device)], frame[row])
+    first, again, flag, moved = _fetched(first[row.to(first.device)], again, flag, moved)
     candidate = Believed(row, score[row], flag, again)
-    sure = (flag >= FLAG) & (moved <= _STEADY) & (candidate.score >= _SURE_SCORE)
-    doubtful = (flag >= FLAG) & (moved <= _UNSTEADY) & ~sure
-    third = _third_look(planes, aspect, _take(candidate, doubtful), frame, least)
-    return _join(_take(candidate, sure), third)
+    twice = (first >= FLAG) & (flag >= FLAG)
+    sure = twice & (moved <= _STEADY) & (candidate.score >= _SURE_SCORE)
+    doubtful = twice & (moved <= _UNSTEADY) & ~sure
+    if not doubtful.any():
+        return _take(candidate, sure)
+    return _join(_take(candidate, sure), _third_look(planes, aspect, _take(candidate, doubtful), frame, least))
+
+
+def _worth(flags: Tensor) -> Tensor:
+    """The rows to look at again, on the CPU. On a GPU all of them: the network is faster than counting would be."""
+    return torch.arange(len(flags)) if is_apart(flags) else flags.nonzero()[:, 0]
+
+
+def _fetched(*columns: Tensor) -> list[Tensor]:
+    """Columns [K, ...] of a device on the CPU, in one transfer."""
+    if not is_apart(columns[0]):
+        return list(columns)
+    widths = [column[:1].numel() if len(column) else 1 for column in columns]
+    together = torch.cat([column.reshape(len(column), -1) for column in columns], 1).cpu()
+    parts = torch.split(together, widths, 1)
+    return [part.reshape(column.shape) for part, column in zip(parts, columns, strict=True)]
 
 
 def _third_look(planes: Planes, aspect: float, doubtful: Believed, frame: Tensor, least: float) -> Believed:
     points, flag, moved = _look_again(planes, aspect, doubtful.points, frame[doubtful.row])
-    kept = (flag >= _CERTAIN_FLAG) & (moved <= _STEADY)
-    candidate = _take(Believed(doubtful.row, doubtful.score, flag, points), kept)
-    region, frame = landmarks.regions_of(candidate.points), frame[candidate.row]
-    scores = [best_score(planes, aspect, d, _view(region, around, d.size), frame) for d, around in _AROUND]
-    score = torch.stack(scores).mean(0)
-    return _take(Believed(candidate.row, score, candidate.flag, candidate.points), score >= least)
+    row = _worth((flag >= _CERTAIN_FLAG) & (moved <= _STEADY))
+    here = row.to(flag.device)
+    region, frame = landmarks.regions_of(points[here]), frame[doubtful.row][row]
+    with unchecked():
+        scores = [best_score(planes, aspect, d, _view(region, around, d.size), frame) for d, around in _AROUND]
+    columns = points[here], flag[here], moved[here], torch.stack(scores).mean(0)
+    points, flag, moved, score = _fetched(*columns)
+    kept = (flag >= _CERTAIN_FLAG) & (moved <= _STEADY) & (score >= least)
+    return _take(Believed(doubtful.row[row], score, flag, points), kept)
 
 
 def _look_again(planes: Planes, aspect: float, points: Tensor, frame: Tensor) -> tuple[Tensor, Tensor, Tensor]:

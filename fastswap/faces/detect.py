@@ -2,7 +2,8 @@
 
 Convention: a *view* is a similarity [2, 3] from the pixels of the network's square input to *square* pixels: frame
 pixels whose x is stretched by the aspect (pixel width / height), so that faces are round. Pixel centres are integers.
-All views of all frames go through the network as one stream of chunks; geometry is on the CPU, where `warp` reads it.
+All views of all frames go through the network as one stream of chunks. What scores enough comes to the CPU in one
+piece, some kilobytes a frame, and geometry is there, where `warp` reads it: a GPU is waited for once.
 
 The networks' raw output is in input pixels, with pixel centres at halves; the anchors and the weighted suppression are
 those the networks were trained with (Bazarevsky et al. 2019, https://arxiv.org/abs/1907.05047).
@@ -20,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fastswap.device import is_apart
 from fastswap.faces import networks
 from fastswap.ops.planes import Planes
 from fastswap.ops.warp import warp
@@ -27,7 +29,8 @@ from fastswap.ops.warp import warp
 Boxes = NDArray[np.floating[Any]]
 
 JOIN_IOU = 0.3
-_CHUNK = 16  # views a pass: more gains nothing on a CPU and costs memory
+_COLUMNS = 8  # of the regressors: box centre, size, right eye, left eye; mouth, nose and ears are not used
+_MOST_A_VIEW, _LEAST_OF_ALL = 512, 2048  # candidates that a GPU hands over, of all views: a crowd of 29 has 300
 _SMALLEST_TILE = 160.0  # square px: smaller ones would only enlarge
 _MOST_TILES = 256
 _TINY = np.finfo(np.float32).tiny
@@ -98,28 +101,55 @@ def select(views: Views, frames: Tensor) -> Views:
 
 def detect(planes: Planes, aspect: float, detector: Detector, views: Views, threshold: float) -> Detections:
     """All faces that score at least `threshold` in any view, those of one frame that overlap by JOIN_IOU joined."""
-    found = []
-    for part, regressors, logits in _run(planes, aspect, detector, views):
-        found.append(_decode(detector, regressors, logits, part, threshold))
-    return join(found)
+    tables, views_of = [], []
+    for regressors, logits in _run(planes, aspect, detector, views.matrix, views.frame):
+        tables.append(_candidates(regressors, logits, threshold))
+        views_of.append(len(logits))
+    if not tables:
+        return join([])
+    parts = torch.split(torch.cat(tables).cpu(), [len(table) for table in tables])
+    matrices, frames = torch.split(views.matrix, views_of), torch.split(views.frame, views_of)
+    return join(
+        [
+            _decode(detector, table[table[:, 1] >= threshold], Views(matrix, frame))
+            for table, matrix, frame in zip(parts, matrices, frames, strict=True)
+        ]
+    )
 
 
 def best_score(planes: Planes, aspect: float, detector: Detector, matrix: Tensor, frame: Tensor) -> Tensor:
-    """The best score anywhere in each view: [V]."""
-    runs = _run(planes, aspect, detector, Views(matrix, frame))
-    return torch.cat([torch.zeros(0), *(logits.sigmoid().amax(1) for _, _, logits in runs)])
+    """The best score anywhere in each view: [V], on the frames' device. matrix may be there too."""
+    runs = _run(planes, aspect, detector, matrix, frame)
+    return torch.cat([torch.zeros(0, device=planes.device), *(logits.sigmoid().amax(1) for _, logits in runs)])
 
 
-def _run(planes: Planes, aspect: float, detector: Detector, views: Views) -> Iterator[tuple[Views, Tensor, Tensor]]:
-    """The network over the views, a chunk a time: the chunk's views, regressors [V, A, 16], logits [V, A]."""
-    network = networks.load(detector.network, planes.device)
-    to_frame = torch.tensor([[1 / aspect], [1.0]])
-    for start in range(0, len(views.frame), _CHUNK):
-        part = Views(views.matrix[start : start + _CHUNK], views.frame[start : start + _CHUNK])
-        matrix, frame = (part.matrix * to_frame).to(planes.device), part.frame.to(planes.device)
-        pixels = warp(planes, matrix, detector.size, frame=frame, mean=0.5, std=0.5)
-        regressors, logits = (output.cpu() for output in network(pixels))
-        yield part, regressors, logits[..., 0]
+def _run(
+    planes: Planes, aspect: float, detector: Detector, matrix: Tensor, frame: Tensor
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The network over the views, a chunk a time: regressors [V, A, 16], logits [V, A], on the frames' device."""
+    network, chunk = networks.load(detector.network, planes.device), networks.chunk(planes.device)
+    for part, of in zip(torch.split(to_frame_px(matrix, aspect), chunk), torch.split(frame, chunk), strict=True):
+        if len(of):
+            regressors, logits = network(warp(planes, part, detector.size, frame=of, mean=0.5, std=0.5))
+            yield regressors, logits[..., 0]
+
+
+def to_frame_px(matrix: Tensor, aspect: float) -> Tensor:
+    """[V, 2, 3] to square px as a map to frame px."""
+    return torch.stack([matrix[:, 0] * (1 / aspect), matrix[:, 1]], 1)
+
+
+def _candidates(regressors: Tensor, logits: Tensor, threshold: float) -> Tensor:
+    """The anchors that may be faces, on the device: [K, 2 + _COLUMNS], its number among those of all views, its score,
+    its regressors. A GPU would have to be waited for to count them: of it come the best of all, as many as may be."""
+    scores = logits.sigmoid().flatten()
+    if is_apart(scores):
+        most = max(_LEAST_OF_ALL, _MOST_A_VIEW * len(logits))
+        number = scores.topk(min(most, len(scores)), sorted=False).indices.sort().values
+    else:
+        number = (scores >= threshold).nonzero()[:, 0]
+    raw = regressors.flatten(0, 1)[number, :_COLUMNS]
+    return torch.cat([torch.stack([number.float(), scores[number]], 1), raw], 1)
 
 
 def join(parts: list[Detections]) -> Detections:
@@ -174,16 +204,16 @@ def _groups(frame: NDArray[np.int64], shape: NDArray[np.float32]) -> list[NDArra
     return groups
 
 
-def _decode(detector: Detector, regressors: Tensor, logits: Tensor, views: Views, threshold: float) -> Detections:
-    scores = logits.sigmoid()
-    view, anchor = (scores >= threshold).nonzero(as_tuple=True)
-    raw, matrix = regressors[view, anchor], views.matrix[view]
-    centres = _anchors(detector)[anchor]
-    points = raw.reshape(-1, 8, 2)[:, [0, 2 + _RIGHT_EYE, 2 + _LEFT_EYE]] + centres[:, None] - 0.5
+def _decode(detector: Detector, table: Tensor, views: Views) -> Detections:
+    """table: as `_candidates` makes it, on the CPU."""
+    anchors = _anchors(detector)
+    number, raw = table[:, 0].long(), table[:, 2:].reshape(-1, _COLUMNS // 2, 2)
+    view, anchor = number // len(anchors), number % len(anchors)
+    matrix = views.matrix[view]
+    points = raw[:, [0, 2 + _RIGHT_EYE, 2 + _LEFT_EYE]] + anchors[anchor][:, None] - 0.5
     points = points @ matrix[:, :, :2].mT + matrix[:, None, :, 2]
-    scale = matrix[:, :, 0].norm(dim=1)
-    side = raw[:, 2:4].amax(dim=1) * scale
-    return Detections(views.frame[view], points[:, 0], side, points[:, 1:], scores[view, anchor])
+    side = raw[:, 1].amax(dim=1) * matrix[:, :, 0].norm(dim=1)
+    return Detections(views.frame[view], points[:, 0], side, points[:, 1:], table[:, 1])
 
 
 @cache

@@ -29,7 +29,8 @@ _SMALL_LEVELS, _TURNED_LEVELS, _RETRY_LEVELS = 5, 2, 2  # of the tile pyramid
 
 @dataclass(frozen=True, slots=True)
 class Faces:
-    """N faces of a batch of frames, sorted by frame, larger first within a frame; on the frames' device.
+    """N faces of a batch of frames, sorted by frame, larger first within a frame; on the CPU, where what reads them is,
+    the matrices of `warp` among it.
 
     frame: int64 [N], index into the batch; box: float32 [N, 4] x0, y0, x1, y1 of the landmarks, frame px; score: [N],
     the detector's, or where that left a doubt the mean of both detectors on the face alone; flag: [N], the mesh's own
@@ -184,10 +185,8 @@ class _Search:
         return new
 
     def faces(self) -> Faces:
-        device = self.planes.device
         found = self.found
         to_frame = torch.tensor([1 / self.aspect, 1.0, 1.0])
         points = found.points * to_frame
         low, high = points[..., :2].aminmax(dim=1)
-        parts = (found.frame, torch.cat([low, high], dim=1), found.score, found.flag, points)
-        return Faces(*(part.to(device) for part in parts))
+        return Faces(found.frame, torch.cat([low, high], dim=1), found.score, found.flag, points)

@@ -7,17 +7,20 @@ The network: Grishchenko et al. 2020, https://arxiv.org/abs/2006.10962.
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
+from fastswap.device import send
 from fastswap.faces import mesh, networks
-from fastswap.faces.detect import Detections
+from fastswap.faces.detect import Detections, to_frame_px
+from fastswap.ops import unchecked
 from fastswap.ops.planes import Planes
 from fastswap.ops.warp import warp
 
 SIZE = 192
 ENLARGE = 1.5  # the side of the region over that of the face's box
-_CHUNK = 16
 
 # Which of the 478 points the refined outputs stand for: lips, right eye, left eye (the person's own), in their order.
 _LIPS = (
@@ -64,23 +67,30 @@ def regions_of(landmarks: Tensor) -> Tensor:
 
 
 def landmark(planes: Planes, aspect: float, region: Tensor, frame: Tensor) -> tuple[Tensor, Tensor]:
-    """Runs the mesh. region: float32 [K, 4]; frame: int64 [K], both on the CPU. Returns, on the CPU, landmarks float32
-    [K, 478, 3] in square px (depth in the same unit, 0 at the head's middle, towards the viewer negative) and the face
-    flag [K], the network's probability that there is a face."""
-    network = networks.load("mesh", planes.device)
+    """Runs the mesh. region: float32 [K, 4], on the CPU or on the frames' device; frame: int64 [K], on the CPU.
+
+    Returns, on the frames' device and without waiting for it, landmarks float32 [K, 478, 3] in square px (depth in the
+    same unit, 0 at the head's middle, towards the viewer negative) and the face flag [K], the network's probability
+    that there is a face."""
+    network, chunk = networks.load("mesh", planes.device), networks.chunk(planes.device)
     matrix = matrices(region, SIZE)
-    to_frame = torch.tensor([[1 / aspect], [1.0]])
-    points, flags = [torch.zeros(0, mesh.POINTS, 3)], [torch.zeros(0)]
-    for start in range(0, len(region), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        crops = warp(planes, (matrix[part] * to_frame).to(planes.device), SIZE, frame=frame[part].to(planes.device))
-        *outputs, flag = (output.flatten(1).cpu() for output in network(crops))
-        points.append(assemble(*outputs))
-        flags.append(flag[:, 0].sigmoid())
-    local = torch.cat(points)
-    placed = (local[..., :2] - 0.5) @ matrix[:, :, :2].mT + matrix[:, None, :, 2]
-    depth = local[..., 2:] * (region[:, 2] / SIZE)[:, None, None]
-    return torch.cat([placed, depth], dim=2), torch.cat(flags)
+    points = [torch.zeros(0, mesh.POINTS, 3, device=planes.device)]
+    flags = [torch.zeros(0, device=planes.device)]
+    for part, of in zip(torch.split(to_frame_px(matrix, aspect), chunk), torch.split(frame, chunk), strict=True):
+        if len(of):
+            with unchecked():  # a region out of the mesh's landmarks is a square, unless they are nonsense
+                crops = warp(planes, part, SIZE, frame=of)
+            *outputs, flag = (output.flatten(1) for output in network(crops))
+            points.append(assemble(*outputs))
+            flags.append(flag[:, 0].sigmoid())
+    return _placed(torch.cat(points), send(region, planes.device)), torch.cat(flags)
+
+
+def _placed(local: Tensor, region: Tensor) -> Tensor:
+    """Landmarks [K, 478, 3] in input pixels as those in square px."""
+    matrix = matrices(region, SIZE)
+    flat = (local[..., :2] - 0.5) @ matrix[:, :, :2].mT + matrix[:, None, :, 2]
+    return torch.cat([flat, local[..., 2:] * (region[:, 2] / SIZE)[:, None, None]], dim=2)
 
 
 def assemble(
@@ -88,17 +98,26 @@ def assemble(
 ) -> Tensor:
     """The network's outputs, [K, count * axes] in input pixels, as [K, 478, 3]. Refined points keep the surface's
     depth; an iris lies as deep as its eye's outline on average."""
-    points = surface.new_zeros(len(surface), mesh.POINTS, 3)
-    points[:, : mesh.SURFACE_POINTS] = surface.reshape(-1, mesh.SURFACE_POINTS, 3)
-    refined = (
-        (_LIPS, lips), (_RIGHT_EYE, right_eye), (_LEFT_EYE, left_eye),
-        (_RIGHT_IRIS, right_iris), (_LEFT_IRIS, left_iris),
-    )  # fmt: skip
-    for places, values in refined:
-        points[:, places, :2] = values.reshape(-1, len(places), 2)
-    for iris, eye in ((_RIGHT_IRIS, mesh.RIGHT_EYE), (_LEFT_IRIS, mesh.LEFT_EYE)):
-        points[:, iris, 2] = points[:, eye, 2].mean(1, keepdim=True)
-    return points
+    source, right, left = _places(surface.device)
+    surface = surface.reshape(-1, mesh.SURFACE_POINTS, 3)
+    refined = torch.cat([lips, right_eye, left_eye, right_iris, left_iris], 1).reshape(len(surface), -1, 2)
+    flat = torch.cat([surface[..., :2], refined], 1)[:, source]
+    depth = surface[..., 2]
+    of_irises = [
+        depth[:, eye].mean(1, keepdim=True).expand(-1, len(iris))
+        for eye, iris in ((right, _RIGHT_IRIS), (left, _LEFT_IRIS))
+    ]
+    return torch.cat([flat, torch.cat([depth, *of_irises], 1)[..., None]], 2)
+
+
+@cache
+def _places(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Which of the surface's and then the refined points each of the 478 is (of several the last), and the outlines of
+    the right and the left eye; on the device, where they stay."""
+    source = torch.arange(mesh.POINTS)
+    refined = torch.tensor(_LIPS + _RIGHT_EYE + _LEFT_EYE + _RIGHT_IRIS + _LEFT_IRIS)
+    source[refined] = torch.arange(mesh.SURFACE_POINTS, mesh.SURFACE_POINTS + len(refined))
+    return source.to(device), torch.tensor(mesh.RIGHT_EYE, device=device), torch.tensor(mesh.LEFT_EYE, device=device)
 
 
 def _rotation(angle: Tensor) -> Tensor:
@@ -110,5 +129,5 @@ def _rotation(angle: Tensor) -> Tensor:
 def matrices(region: Tensor, size: int) -> Tensor:
     """[K, 4] regions -> [K, 2, 3], from the pixels of crops of `size` to square px."""
     linear = _rotation(region[:, 3]) * (region[:, 2] / size)[:, None, None]
-    middle = torch.full((2, 1), (size - 1) / 2)
+    middle = linear.new_full((2, 1), (size - 1) / 2)
     return torch.cat([linear, region[:, :2, None] - linear @ middle], dim=2)

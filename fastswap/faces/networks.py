@@ -54,7 +54,13 @@ _NETWORKS = {
     "full": "face_detection_full_range_sparse.tflite",
     "mesh": "face_landmark_with_attention.tflite",
 }
+_CHUNK = 16
 _lock = threading.Lock()
+
+
+def chunk(device: torch.device) -> int:
+    """Pictures a pass: on a CPU more gain nothing and cost memory."""
+    return _CHUNK
 
 
 def load(name: str, device: torch.device | str = "cpu") -> Network:

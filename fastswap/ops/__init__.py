@@ -1,6 +1,7 @@
 """The accelerated operations. Each has one module of its name; its docstring is every implementation's contract."""
 
 from fastswap.ops._impl import OPERATIONS, implementations
+from fastswap.ops._matrix import unchecked
 from fastswap.ops.augment import GAN_2018, Jitter, augment
 from fastswap.ops.blend_poisson import blend_poisson
 from fastswap.ops.blend_pyramid import blend_pyramid
@@ -25,5 +26,6 @@ __all__ = [
     "paste",
     "sharpen",
     "soft_mask",
+    "unchecked",
     "warp",
 ]

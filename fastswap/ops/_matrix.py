@@ -4,7 +4,9 @@ output pixel takes, which frame each face belongs to. All implementations get th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -13,6 +15,20 @@ MAX_TAPS = 64  # along one side of an output pixel: past this an output pixel sk
 _TAP_SLACK = 1e-3  # a rotation whose scale rounds to 1.0000001 is no reduction
 _CPU = torch.device("cpu")
 _FLATTEST = 1e-6  # the ratio of a matrix's singular values below which it maps the plane onto a line
+_of_thread = threading.local()
+
+
+@contextmanager
+def unchecked() -> Iterator[None]:
+    """Inside, this thread's matrices and frames that lie on a GPU are not checked, and so nobody waits for them: as
+    while a CUDA graph is captured, a face whose matrix is degenerate gives zeros or is left out. For matrices that were
+    computed there and feed the next network."""
+    before = getattr(_of_thread, "unchecked", False)
+    _of_thread.unchecked = True
+    try:
+        yield
+    finally:
+        _of_thread.unchecked = before
 
 
 def check_shapes(matrix: Tensor, frame: Tensor | None, frames: int, device: torch.device) -> None:
@@ -57,16 +73,21 @@ def host_frame(frame: Tensor | None, frames: int, count: int) -> Tensor:
 def on_device(matrix: Tensor, frame: Tensor | None, frames: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """For the kernels of a GPU: matrices float32 [N, 2, 3] and frames int64 [N] on `device`, contiguous.
 
-    Both are checked as `host_matrix` and `host_frame` do, but for those on a GPU while a CUDA graph is captured: nobody
-    can wait for them then. Raises ValueError for matrices on the CPU during a capture, which would freeze them.
+    Both are checked as `host_matrix` and `host_frame` do, but for those on a GPU inside `unchecked` and while a CUDA
+    graph is captured: nobody can wait for them then. Raises ValueError for matrices on the CPU during a capture, which
+    would freeze them.
     """
     capturing = device.type == "cuda" and torch.cuda.is_current_stream_capturing()
     if capturing and (matrix.device == _CPU or (frame is not None and frame.device == _CPU)):
         raise ValueError("while a CUDA graph is captured, matrix and frame lie on the GPU: it replays what it saw")
-    if capturing:
-        which = torch.arange(len(matrix), device=device) if frame is None else frame
-    else:
+    trusted = capturing or getattr(_of_thread, "unchecked", False)
+    if matrix.device == _CPU or not trusted:
         host_matrix(matrix)
+    if trusted and frame is None:
+        which = torch.arange(len(matrix), device=device)
+    elif frame is not None and trusted and frame.device != _CPU:
+        which = frame
+    else:
         which = host_frame(frame, frames, len(matrix))
     return _sent(matrix.detach().to(torch.float32), device), _sent(which, device)
 
