@@ -147,7 +147,7 @@ def test_dali_that_gives_up_is_one_line(tmp_path: Path) -> None:
     content, spoilt = path.read_bytes(), packets_of(path)[12]
     assert content.count(spoilt) == 1
     path.write_bytes(content.replace(spoilt, bytes(byte ^ 0x5A for byte in spoilt)))
-    with pytest.raises(InputError, match="DALI gives up .*: use --decoder av") as error:
+    with pytest.raises(InputError, match=r"DALI gives up .*: use --decoder av") as error:
         kept(path, "dali")
     assert "\n" not in str(error.value)
 
