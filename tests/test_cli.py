@@ -72,13 +72,17 @@ def test_doctor_prints_one_json_object_last() -> None:
     assert found["ok"]
     assert found["implementations"]["warp"]["numba"] is None
     assert found["packages"]["torch"]
+    assert sorted(found["nvenc"]) == ["av1", "h264", "hevc"]
 
 
 def test_doctor_shows_what_runs_as_a_matrix(capsys: pytest.CaptureFixture[str]) -> None:
     matrix = {"warp": {"triton": "no GPU", "numba": None}, "paste": {"cupy": "missing package: cupy; pip install it"}}
     machine = {"python": "3.11", "system": "s", "cpu": "c", "cores": 2, "memory_gib": 1.0, "disk_free_gib": 1.0}
-    show(Diagnosis(**machine, gpus=[], driver=None, networks=None, packages={}, implementations=matrix))
-    lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in capsys.readouterr().out.splitlines()]
+    nvenc = {"h264": None, "hevc": None, "av1": "this GPU's NVENC has not this codec"}
+    show(Diagnosis(**machine, gpus=[], driver=None, networks=None, packages={}, implementations=matrix, nvenc=nvenc))
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in said if line.startswith("nvenc")] == [["nvenc", "h264,", "hevc"]]
+    lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in said]
     assert ["warp", "no GPU", "available", "-"] in lines
     assert ["paste", "-", "-", "missing package"] in lines
 

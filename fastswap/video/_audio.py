@@ -101,7 +101,7 @@ class SourceCopy:
         """Muxes all packets and chapters that are left; where `end` is given those that start before it."""
         while self._next is not None and (end is None or self._begins(self._next) < end):
             self._mux_next()
-        chapters = [_moved(chapter, self.start, end) for chapter in self._chapters]
+        chapters = self._chapters if end is None else [_cut(chapter, end) for chapter in self._chapters]
         self._output.set_chapters([chapter for chapter in chapters if chapter["start"] < chapter["end"]])
 
     def _begins(self, packet: Any) -> Fraction:
@@ -135,8 +135,6 @@ def _tag(target: Any, source: Any) -> None:
     target.disposition = source.disposition
 
 
-def _moved(chapter: dict[str, Any], start: Fraction, end: Fraction | None) -> dict[str, Any]:
-    """A chapter on a clock that shows 0 at `start`, no longer than to `end`."""
-    base = chapter["time_base"]
-    first, last = (chapter[key] - round(start / base) for key in ("start", "end"))
-    return {**chapter, "start": max(0, first), "end": last if end is None else min(last, int(end / base))}
+def _cut(chapter: dict[str, Any], end: Fraction) -> dict[str, Any]:
+    """A chapter that goes no further than to `end` seconds."""
+    return {**chapter, "end": min(chapter["end"], int(end / chapter["time_base"]))}

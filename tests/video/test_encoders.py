@@ -167,6 +167,15 @@ def test_what_nothing_can_do_is_usage(make_clip: MakeClip, tmp_path: Path, name:
         write_video(tmp_path / name, video.info, **options)
 
 
+def test_nvenc_that_is_not_here_is_one_line_before_any_work(make_clip: MakeClip, tmp_path: Path) -> None:
+    if encoders.nvenc()["h264"] is None:
+        pytest.skip("this GPU has NVENC")
+    with open_video(make_clip("in.mp4")) as video, pytest.raises(UsageError, match="use encoder auto or cpu") as error:
+        write_video(tmp_path / "out.mp4", video.info, encoder="nvenc")
+    assert "\n" not in str(error.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
+
+
 @pytest.mark.parametrize(("codec", "size"), [("h264", (1, 2)), ("hevc", (8, 64)), ("av1", (2, 64))])
 def test_a_frame_too_small_for_a_codec_is_one_line(codec: str, size: tuple[int, int]) -> None:
     with pytest.raises(InputError, match=f"cannot hold .*{size[0]}x{size[1]}"):

@@ -24,10 +24,12 @@ def folder(tmp_path: Path) -> Path:
     return source
 
 
-def copy(source: Path, target: Path) -> None:
-    with open_video(source) as video, write_video(target, video.info) as writer:
+def copy(source: Path, target: Path, pictures: str = "png") -> None:
+    with open_video(source) as video, write_video(target, video.info, pictures=pictures) as writer:
         for frame in video:
             writer.write(frame)
+            for plane in frame.planes.data:  # the caller's again
+                plane.zero_()
 
 
 def shown(path: Path) -> np.ndarray:
@@ -105,3 +107,31 @@ def test_a_video_as_numbered_pictures_and_pictures_as_a_video(make_clip: MakeCli
     copy(tmp_path / "frames", tmp_path / "out.mp4")
     with open_video(tmp_path / "out.mp4") as video:
         assert (len(list(video)), float(video.info.fps), video.info.layout) == (6, 25.0, "nv12")
+
+
+def test_a_videos_frames_are_jpegs_where_asked(make_clip: MakeClip, folder: Path, tmp_path: Path) -> None:
+    copy(make_clip("in.mp4"), tmp_path / "frames", "jpg")
+    pictures = sorted((tmp_path / "frames").iterdir())
+    assert [path.name for path in pictures] == [f"{number:06d}.jpg" for number in range(6)]
+    copy(make_clip("in.mp4"), tmp_path / "lossless", "png")
+    for path in pictures:
+        with Image.open(path) as image:
+            assert image.format == "JPEG"
+        difference = shown(path).astype(int) - shown(tmp_path / "lossless" / f"{path.stem}.png")
+        assert np.abs(difference).mean() < 3
+    copy(folder, tmp_path / "out", "jpg")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "a.tif.png", "b.jpg", "c ü.png"]
+
+
+def test_a_picture_that_cannot_be_saved_ends_it(
+    make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pictures are saved in threads: the error comes out all the same, and nothing is left."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("fastswap.video._picture_writer._save", full)
+    with pytest.raises(InputError, match="No space left"):
+        copy(make_clip("in.mp4"), tmp_path / "frames")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
