@@ -52,6 +52,10 @@ class Convert(Verb):
     """Leave what is in front of the face, such as a hand, as it is."""
     swap_sides: bool = False
     """Use the model the other way round: the input shows B and gets the face of A."""
+    mask_output: Path | None = None
+    """Write what was pasted too, white on black: a video (for pictures: a picture or a folder)."""
+    still: int | None = None
+    """Write this one frame of the video only, as a picture (from 0)."""
     smooth: bool = True
     """Smooth the face's place over time, so that a still head does not tremble."""
     decoder: Literal["auto", "dali", "av"] = "auto"
@@ -89,6 +93,8 @@ class Convert(Verb):
             opacity=self.opacity,
             occlusion=self.occlusion,
             swap_sides=self.swap_sides,
+            mask_output=self.mask_output,
+            still=self.still,
             smooth=self.smooth,
             device=self.device,
             impl=self.impl,

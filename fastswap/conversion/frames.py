@@ -8,9 +8,10 @@ work is shared out, so that no result depends on it.
 
 from __future__ import annotations
 
-from collections.abc import Container, Generator, Iterator
+from collections.abc import Callable, Container, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from fastswap.conversion.composite import CompositeSettings, Generated, finish, generated
 from fastswap.conversion.generator import Generate
+from fastswap.conversion.masks import black
 from fastswap.conversion.occlusion import Usual, learn
 from fastswap.errors import InputError
 from fastswap.faceset import FaceSet
@@ -48,10 +50,12 @@ def swapped_frames(
     device: str = "cpu",
     threads: int = 1,
     only: Container[int] | None = None,
+    masks: Callable[[Frame], None] | None = None,
 ) -> Generator[Frame]:
     """Yields every frame of `video` in order, the faces of `person` (as found in `faces`) replaced by what `generate`
     makes of them, where the frame's number is in `only` (None: everywhere). A frame without such a face is the decoded
-    frame itself; others come back to where the video's frames are.
+    frame itself; others come back to where the video's frames are. masks: is given, just before each frame, a
+    frame that is white where the other is swapped and black where it is not, grey between.
 
     On a CPU one thread is the caller's own. More decode and swap beside the caller, who writes meanwhile: then
     `generate` is called from several at once, in any order. On a GPU a thread decodes and one is there for each stage.
@@ -66,13 +70,16 @@ def swapped_frames(
     expected = None
     if settings.occlusion:
         expected = learn(faces, person, generate, settings.size_in, settings.coverage, device)
-    swapper = _Swapper(faces, rows_of, generate, settings, device, expected)
+    swapper = _Swapper(faces, rows_of, generate, settings, device, expected, masks is not None)
     with closing(_swapped(swapper, chunks(video, *together(device)), threads)) as batches:
         for frames in batches:
-            yield from frames
+            for frame, mask in frames:
+                if masks is not None and mask is not None:
+                    masks(mask)
+                yield frame
 
 
-def _swapped(swapper: _Swapper, batches: Iterator[list[Frame]], threads: int) -> Generator[list[Frame]]:
+def _swapped(swapper: _Swapper, batches: Iterator[list[Frame]], threads: int) -> Generator[list[_Done]]:
     if swapper.device != "cpu":
         stages = [Stage("faces", swapper.read), Stage("generate", swapper.generate), Stage("finish", swapper.finish)]
         yield from flow_on_gpu(batches, stages, swapper.device)
@@ -105,10 +112,17 @@ class _Batch:
     made: Generated | None = None
 
 
+class _Done(NamedTuple):
+    """A frame, swapped, and what was pasted in it, where that is asked for."""
+
+    frame: Frame
+    mask: Frame | None
+
+
 @dataclass(frozen=True)
 class _Swapper:
     """Swaps the faces of a few frames whose planes stack. rows_of: frame -> rows of the face set; generator: see
-    `Generate`; expected: see `occlusion`."""
+    `Generate`; expected: see `occlusion`; draws: whether masks are asked for."""
 
     faces: FaceSet
     rows_of: dict[int, NDArray[np.int64]]
@@ -116,8 +130,9 @@ class _Swapper:
     settings: CompositeSettings
     device: str
     expected: Usual | None
+    draws: bool
 
-    def __call__(self, frames: list[Frame]) -> list[Frame]:
+    def __call__(self, frames: list[Frame]) -> list[_Done]:
         return self.finish(self.generate(self.read(frames)))
 
     def read(self, frames: list[Frame]) -> _Batch:
@@ -145,11 +160,13 @@ class _Swapper:
         made = generated(found.planes, found.alignment, found.frame, self.generator, self.settings)
         return replace(batch, made=made)
 
-    def finish(self, batch: _Batch) -> list[Frame]:
+    def finish(self, batch: _Batch) -> list[_Done]:
         """The frames, with the swapped ones where they came from."""
-        found, frames = batch.found, list(batch.frames)
+        found = batch.found
+        done = [_Done(frame, self._black(frame) if self.draws else None) for frame in batch.frames]
         if found is None or batch.made is None:
-            return frames
+            return done
+        drawn = black(found.planes) if self.draws else None
         finish(
             found.planes,
             found.alignment,
@@ -159,11 +176,19 @@ class _Swapper:
             self.settings,
             given=found.masks,
             expected=self.expected,
+            drawn=drawn,
         )
-        planes = found.planes.to(frames[0].planes.device)
+        home = batch.frames[0].planes.device
+        planes, masks = found.planes.to(home), None if drawn is None else drawn.to(home)
         for slot, place in enumerate(found.places):
-            frames[place] = replace(frames[place], planes=planes.frame(slot))
-        return frames
+            frame, mask = done[place]
+            if mask is not None and masks is not None:
+                mask = replace(mask, planes=masks.frame(slot))
+            done[place] = _Done(replace(frame, planes=planes.frame(slot)), mask)
+        return done
+
+    def _black(self, frame: Frame) -> Frame:
+        return replace(frame, planes=black(frame.planes), icc_profile=None)
 
     def _masks(self, rows: NDArray[np.int64]) -> Tensor:
         """The whole squares, at the scale at which the network sees their middle."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor
 
 from fastswap.faces import mesh_mask, pixel_matrix
-from fastswap.ops import soft_mask, warp
+from fastswap.ops import Planes, soft_mask, warp
 
 MaskSource = Literal["predicted", "mesh", "both", "file"]
 MASKS: tuple[MaskSource, ...] = get_args(MaskSource)
@@ -18,6 +19,9 @@ MASKS: tuple[MaskSource, ...] = get_args(MaskSource)
 Sides: TypeAlias = float | tuple[float, ...]
 """One number for all sides of the face, or four: top, right, bottom, left. In shares of the aligned square's side."""
 FOUR = 4
+_BLACK, _NEUTRAL, _P010_SHIFT = 16, 128, 8
+"""Limited range's black and both ranges' neutral chroma, of 8 bits; P010's 10 bits stand in the high end of 16: by 8 to
+the left, too."""
 
 
 def four(value: Sides) -> tuple[float, ...]:
@@ -92,3 +96,13 @@ def scaled(picture: Tensor, scale: float) -> Tensor:
     shift = (1 - scale) * (size - 1) / 2
     matrix = torch.tensor([[[scale, 0.0, shift], [0.0, scale, shift]]])
     return warp(picture, matrix.expand(len(picture), 2, 3), size)
+
+
+def black(like: Planes) -> Planes:
+    """Black frames of the same layout, size, colour and device."""
+    if like.layout == "rgb":
+        return replace(like, data=tuple(torch.zeros_like(plane) for plane in like.data))
+    shift = _P010_SHIFT if like.layout == "p010" else 0
+    luma = 0 if like.colour.full_range else _BLACK << shift
+    levels = (luma, _NEUTRAL << shift)
+    return replace(like, data=tuple(torch.full_like(p, level) for p, level in zip(like.data, levels, strict=True)))

@@ -91,7 +91,10 @@ def learn(
     pictures = torch.from_numpy(faces.images(chosen)).permute(0, 3, 1, 2).float() / 255
     seen = central(pictures, size, coverage).to(device)
     colours, masks = zip(*(generate(part) for part in torch.split(seen, _TOGETHER)), strict=True)
-    return usual(seen, torch.cat(colours), torch.cat(masks))
+    learnt = usual(seen, torch.cat(colours), torch.cat(masks))
+    if seen.is_cuda:
+        torch.cuda.current_stream(seen.device).synchronize()  # it will be read on other streams
+    return learnt
 
 
 def usual(

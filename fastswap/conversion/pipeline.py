@@ -14,6 +14,7 @@ from fastswap import workers
 from fastswap.conversion.alignments import SIDE_A, SIDE_B, alignments
 from fastswap.conversion.composite import CompositeSettings
 from fastswap.conversion.frames import swapped_frames
+from fastswap.conversion.outputs import Outputs, outputs, single
 from fastswap.conversion.presence import present
 from fastswap.conversion.settings import ConvertSettings, ConvertSummary, check
 from fastswap.conversion.smoothing import smoothed
@@ -23,7 +24,7 @@ from fastswap.faceset import FaceSet
 from fastswap.models import TrainedModel
 from fastswap.progress import bar
 from fastswap.signals import Stop, stop_on_signals
-from fastswap.video import Video, VideoWriter, open_video, write_video
+from fastswap.video import Video, open_video
 from fastswap.video.ranges import frame_ranges
 
 _log = logging.getLogger("fastswap")
@@ -39,17 +40,12 @@ def convert(settings: ConvertSettings, *, quiet: bool = False) -> ConvertSummary
     """
     check(settings)
     settings = replace(settings, device=resolve_device(settings.device))
+    if settings.still is not None:
+        settings = replace(settings, frames=str(settings.still))
     model = TrainedModel.open(settings.model, settings.device)
     with (
         open_video(settings.input, device=settings.device, decoder=settings.decoder) as video,
-        write_video(
-            settings.output,
-            video.info,
-            codec=settings.codec,
-            encoder=settings.encoder,
-            quality=settings.quality,
-            pictures=settings.pictures,
-        ) as writer,
+        outputs(settings, video.info) as writer,
         alignments(settings, model, video, quiet) as (faces, preferred),
     ):
         person = faces.choose(settings.person if settings.person is not None else preferred)
@@ -62,7 +58,8 @@ def convert(settings: ConvertSettings, *, quiet: bool = False) -> ConvertSummary
         swapped = _frames_to_swap(settings, faces, person)
         began = time.perf_counter()
         with stop_on_signals() as stop:
-            done = _write(settings, model, video, writer, faces, person, swapped, stop, quiet)
+            shown = video if settings.still is None else single(video, settings.still)
+            done = _write(settings, model, shown, writer, faces, person, swapped, stop, quiet)
     if stop:
         raise StoppedError(_what_there_is(settings.output, done, video.info.frames))
     seconds = time.perf_counter() - began
@@ -75,7 +72,7 @@ def _write(
     settings: ConvertSettings,
     model: TrainedModel,
     video: Video,
-    writer: VideoWriter,
+    writer: Outputs,
     faces: FaceSet,
     person: int,
     only: set[int],
@@ -89,7 +86,10 @@ def _write(
 
     swap, done = composite_settings(settings, model), 0
     threads = workers.for_device(settings.device)
-    swapped = swapped_frames(video, faces, person, generate, swap, device=settings.device, threads=threads, only=only)
+    masks = None if writer.masks is None else writer.masks.write
+    swapped = swapped_frames(
+        video, faces, person, generate, swap, device=settings.device, threads=threads, only=only, masks=masks
+    )
     with (
         bar(f"convert {settings.input.name}", video.info.frames, "frames", quiet=quiet) as report,
         closing(swapped) as frames,

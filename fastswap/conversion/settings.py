@@ -10,6 +10,7 @@ from fastswap.conversion.masks import FOUR, MASKS, MaskSource, Sides
 from fastswap.errors import UsageError
 from fastswap.ops.match_colour import METHODS as COLOURS
 from fastswap.ops.sharpen import METHODS as SHARPENINGS
+from fastswap.video._picture_writer import FORMATS
 from fastswap.video.decoders import check_decoder
 from fastswap.video.encoders import check_encoder
 from fastswap.video.ranges import frame_ranges
@@ -22,8 +23,9 @@ class ConvertSettings:
     which, as `frame_ranges` reads them (None: in all); colour: "none" or a method of `match_colour`; mask: see
     `face_mask`; erode and feather: see `soft_sides`; blend: see `joined`; sharpen: "none" or a method of `sharpen`;
     face_scale: how much larger than A's the face is drawn; opacity: 0 leaves A; occlusion: what is in front of A's face
-    stays; swap_sides: the model the other way round, A on the video of B; smooth: the alignments over time; decoder:
-    see `open_video`; codec, encoder, quality and pictures: see `write_video`."""
+    stays; swap_sides: the model the other way round, A on the video of B; mask_output: where what was pasted is
+    written, white on black; still: the only frame that is written, as a picture; smooth: the alignments over time;
+    decoder: see `open_video`; codec, encoder, quality and pictures: see `write_video`."""
 
     input: Path
     model: Path
@@ -41,6 +43,8 @@ class ConvertSettings:
     opacity: float = 1.0
     occlusion: bool = True
     swap_sides: bool = False
+    mask_output: Path | None = None
+    still: int | None = None
     smooth: bool = True
     device: str = "auto"
     impl: str = "auto"
@@ -75,6 +79,7 @@ def check(settings: ConvertSettings) -> None:
         if value not in known:
             raise UsageError(f"{option} {value}: choose one of {', '.join(known)}")
     _check_numbers(settings)
+    _check_outputs(settings)
     check_decoder(settings.decoder)
     check_encoder(settings.encoder, settings.pictures)
     if settings.frames is not None:
@@ -83,6 +88,18 @@ def check(settings: ConvertSettings) -> None:
 
 SCALES = (0.5, 2.0)
 """How much smaller or larger than A's a face may be drawn."""
+
+
+def _check_outputs(settings: ConvertSettings) -> None:
+    if settings.mask_output is not None and settings.mask_output.resolve() == settings.output.resolve():
+        raise UsageError(f"--mask-output {settings.mask_output} is the output itself: name another")
+    if settings.still is None:
+        return
+    if settings.still < 0 or settings.frames is not None:
+        raise UsageError(f"--still {settings.still}: name one frame, from 0, without --frames")
+    for path in filter(None, (settings.output, settings.mask_output)):
+        if path.suffix.lower() not in FORMATS:
+            raise UsageError(f"--still writes a picture: {path.name} names none (use {', '.join(FORMATS)})")
 
 
 def _check_numbers(settings: ConvertSettings) -> None:
