@@ -83,7 +83,8 @@ def open_video(path: Path, *, device: str = "cpu", decoder: str = "auto", part: 
     if found == "clip":
         return Video(_animations.info_of_clip(path), _animations.frames_of_clip, device)
     info, by_av = _av_reader.probe(path), partial(_av_reader.frames, part=part)
-    return Video(info, reader_of(info, device, decoder, by_av, (part.first, part.end) if part else None), device)
+    span = None if part is None or part.is_whole else (part.first, part.end)
+    return Video(info, reader_of(info, device, decoder, by_av, span), device)
 
 
 def _need(path: Path, access: int) -> None:

@@ -15,7 +15,7 @@ from torch.nn.functional import interpolate
 
 from fastswap.errors import InputError
 from fastswap.video import Frame, _av_reader, _dali_reader, decoders, open_video
-from fastswap.video.segments import Part
+from fastswap.video.segments import Part, split
 
 from .conftest import film, packets_of
 
@@ -75,6 +75,13 @@ def test_a_part_is_numbered_and_timed_as_in_the_whole(tmp_path: Path) -> None:
     whole = kept(path, "av")
     part = Part(20, 29, key=whole[20].pts, start=whole[20].pts, stop=whole[29].pts)
     assert_same(kept(path, "dali", part), whole[20:29])
+
+
+@needs_dali
+def test_a_part_that_is_the_whole_is_no_part(tmp_path: Path) -> None:
+    """As of a file that cannot be split: its frames were not counted."""
+    path = film(tmp_path / "clip.webm", "libvpx-vp9", range(5))
+    assert_same(kept(path, "dali", Part(0, 1, 0, 0, None)), kept(path, "av"))
 
 
 @needs_dali
@@ -152,33 +159,51 @@ def test_dali_that_gives_up_is_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
 
 
+@pytest.fixture
+def nvdec(cuda: str) -> str:
+    """A GPU whose video decoder can be called: a driver may come without it."""
+    missing = decoders.missing_dali() or decoders.missing_nvdec()
+    if missing:
+        pytest.skip(missing)
+    return cuda
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize(
-    "name", ["v_vfr.mp4", "v_rot90_meta.mp4", "v_59_94fps.mkv", "v_one_frame.mp4", "v_torchcodec_bt709_full_range.mp4"]
-)
-def test_frames_of_dali_on_a_gpu_are_pyavs(cuda: str, data: Path, name: str) -> None:
-    missing = decoders.missing_dali() or decoders.missing_nvdec()
-    if missing:
-        pytest.skip(missing)
-    compare(data / "odd" / name, cuda)
+    "name",
+    [
+        "odd/v_vfr.mp4", "odd/v_rot90_meta.mp4", "odd/v_59_94fps.mkv", "odd/v_one_frame.mp4",
+        "odd/v_torchcodec_bt709_full_range.mp4", "videos/hard_face_leaves.mov",
+    ],
+)  # fmt: skip
+def test_frames_of_the_gpu_are_pyavs(nvdec: str, data: Path, name: str) -> None:
+    compare(data / name, nvdec)
 
 
 @pytest.mark.gpu
-def test_hevc_frames_of_dali_on_a_gpu_are_pyavs(cuda: str, data: Path) -> None:
-    missing = decoders.missing_dali() or decoders.missing_nvdec()
-    if missing:
-        pytest.skip(missing)
-    compare(data / "videos" / "hard_face_leaves.mov", cuda)
+def test_a_small_video_and_its_parts_on_a_gpu_are_pyavs(nvdec: str, tmp_path: Path) -> None:
+    path = film(tmp_path / "clip.mp4", "libx264", range(60), g="12")
+    parts = split(path, 12)
+    assert len(parts) > 2
+    for part in (None, *parts):
+        compare(path, nvdec, part)
 
 
-def compare(path: Path, device: str) -> None:
+@pytest.mark.gpu
+def test_damage_inside_of_packets_ends_no_reading_on_a_gpu(nvdec: str, data: Path) -> None:
+    with open_video(data / "odd" / "v_decord_corrupted.mp4", device=nvdec) as video:
+        times = [frame.pts for frame in video]
+    assert len(times) > 40
+    assert times == sorted(set(times))
+
+
+def compare(path: Path, device: str, part: Part | None = None) -> None:
     """Luma to the bit, chroma to one level, everything else equal."""
-    with open_video(path, device=device, decoder="dali") as video:
+    with open_video(path, device=device, decoder="dali", part=part) as video:
         count = 0
-        for got, wanted in zip(video, _av_reader.frames(video.info), strict=True):
-            luma, chroma = (
-                (a.cpu().int() - b.int()).abs() for a, b in zip(got.planes.data, wanted.planes.data, strict=True)
-            )
+        for got, wanted in zip(video, _av_reader.frames(video.info, part), strict=True):
+            pairs = zip(got.planes.data, wanted.planes.data, strict=True)
+            luma, chroma = ((mine.cpu().int() - theirs.int()).abs() for mine, theirs in pairs)
             assert not luma.any()
             assert chroma.max() <= 1
             assert got.planes.device.type == "cuda"
