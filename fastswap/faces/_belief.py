@@ -9,6 +9,7 @@ their input, score it 0.77 or more on average over all our clips' faces (on the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import Tensor
@@ -67,8 +68,9 @@ def _fetched(*columns: Tensor) -> list[Tensor]:
     """Columns [K, ...] of a device on the CPU, in one transfer."""
     if not is_apart(columns[0]):
         return list(columns)
-    widths = [column[:1].numel() if len(column) else 1 for column in columns]
-    together = torch.cat([column.reshape(len(column), -1) for column in columns], 1).cpu()
+    widths = [prod(column.shape[1:]) for column in columns]
+    flat = [column.reshape(len(column), width) for column, width in zip(columns, widths, strict=True)]
+    together = torch.cat(flat, 1).cpu()
     parts = torch.split(together, widths, 1)
     return [part.reshape(column.shape) for part, column in zip(parts, columns, strict=True)]
 

@@ -57,16 +57,17 @@ class TransformBilinear(nn.Module):
         self.height, self.width = options["output_height"], options["output_width"]
 
     def forward(self, features: Tensor, matrix: Tensor) -> Tensor:
-        rows = torch.arange(self.height, device=features.device) + 0.5
-        columns = torch.arange(self.width, device=features.device) + 0.5
-        x, y = columns[None, None, :], rows[None, :, None]
+        y = torch.arange(self.height, device=features.device)[:, None] + 0.5
+        x = torch.arange(self.width, device=features.device) + 0.5
         linear = matrix[:, :2, :, None, None]
-        at = linear[:, :, 0] * x[:, None] + linear[:, :, 1] * y[:, None] + linear[:, :, 3] - 0.5
-        limit = torch.tensor([features.shape[3] - 1.0, features.shape[2] - 1.0], device=features.device)[:, None, None]
-        inside = ((at >= 0) & (at <= limit)).all(dim=1, keepdim=True)
-        grid = (at * 2 / limit - 1).movedim(1, 3)
-        sampled = functional.grid_sample(features, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
-        return sampled * inside
+        at_x, at_y = (linear[:, :, 0] * x + linear[:, :, 1] * y + linear[:, :, 3] - 0.5).unbind(1)
+        last_x, last_y = features.shape[3] - 1.0, features.shape[2] - 1.0
+        inside = (at_x >= 0) & (at_x <= last_x) & (at_y >= 0) & (at_y <= last_y)
+        grid = torch.stack([at_x * 2 / last_x - 1, at_y * 2 / last_y - 1], -1)
+        sampled = functional.grid_sample(
+            features.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=True
+        )
+        return (sampled * inside[:, None]).to(features.dtype)
 
 
 class TransformLandmarks(nn.Module):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import warnings
+from dataclasses import fields
 
 import numpy as np
 import pytest
 import torch
 
-from fastswap.faces import FaceFinder, detect, find, mesh
+from fastswap.faces import FaceFinder, _belief, detect, find, mesh
 from fastswap.ops.planes import Planes
 
 BATCH = 16
@@ -143,6 +145,54 @@ class TestContract:
     def test_an_aspect_that_cannot_be(self, portrait_planes, aspect):
         with pytest.raises(ValueError, match="aspect"):
             FaceFinder().find(portrait_planes, aspect=aspect)
+
+
+class TestApart:
+    """What a device that must be waited for takes instead: all rows for those worth it, one transfer for many."""
+
+    @pytest.mark.parametrize("name", ["videos/hard_two_people_tilt.gif", "odd/v_lowlight.mp4"])
+    def test_the_same_faces(self, read, data, monkeypatch, name):
+        planes = Planes.stack(read(data / name, 14))
+        near = FaceFinder().find(planes)
+        for module in (detect, _belief):
+            monkeypatch.setattr(module, "is_apart", lambda tensor: True)
+        apart = FaceFinder().find(planes)
+        assert len(near.frame) >= planes.frames
+        for field in fields(near):
+            torch.testing.assert_close(getattr(apart, field.name), getattr(near, field.name), rtol=1e-4, atol=0.02)
+
+    def test_nobody(self, monkeypatch):
+        for module in (detect, _belief):
+            monkeypatch.setattr(module, "is_apart", lambda tensor: True)
+        assert len(FaceFinder().find(Planes("rgb", (torch.zeros(2, 64, 64, 3, dtype=torch.uint8),))).frame) == 0
+
+    @pytest.mark.gpu
+    @pytest.mark.parametrize(
+        "name", ["videos/hard_two_people_tilt.gif", "videos/hard_profile_turns.gif", "odd/v_lowlight.mp4"]
+    )
+    def test_a_gpu_finds_the_cpus_faces(self, cuda, read, data, name):
+        planes = Planes.stack(read(data / name, 10))
+        expected, found = FaceFinder().find(planes), FaceFinder(cuda).find(planes.to(cuda))
+        assert found.frame.tolist() == expected.frame.tolist()
+        assert found.landmarks.device.type == "cpu"
+        eyes = [mesh.RIGHT_PUPIL, mesh.LEFT_PUPIL]
+        between = expected.landmarks[:, eyes, :2].diff(dim=1).norm(dim=2)
+        apart = (found.landmarks - expected.landmarks)[..., :2].norm(dim=2).mean(1, keepdim=True)
+        assert float((apart / between).max()) < 0.01
+
+    @pytest.mark.gpu
+    def test_a_gpu_is_waited_for_twice(self, cuda, portrait_planes):
+        planes, finder = portrait_planes.to(cuda), FaceFinder(cuda)
+        finder.find(planes)  # graphs are captured, tables sent
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            torch.cuda.set_sync_debug_mode("warn")
+            try:
+                faces = finder.find(planes)
+            finally:
+                torch.cuda.set_sync_debug_mode("default")
+        assert len(faces.frame) == 1
+        assert len([each for each in said if "synchroniz" in str(each.message)]) <= 2
 
 
 class TestFollowing:

@@ -77,6 +77,29 @@ class TestNetwork:
             networks.load("long")
 
 
+class TestReduced:
+    """bfloat16 on the CPU stands in for float16 on a GPU: the same layers, three bits less."""
+
+    @pytest.fixture
+    def crop(self, portrait):
+        return portrait[20:212, 128:320].permute(2, 0, 1)[None].float() / 255
+
+    def test_landmarks_stay_where_they_are(self, crop):
+        reduced = networks.Network(networks.read("face_landmark_with_attention.tflite")).reduce(torch.bfloat16)
+        both = [network(crop) for network in (reduced, networks.load("mesh"))]
+        assert all(output.dtype == torch.float32 for output in both[0])
+        points, exact = (landmarks.assemble(*(output.flatten(1) for output in outputs[:-1]))[0] for outputs in both)
+        apart = (points - exact)[:, :2].norm(dim=1)
+        between_pupils = float((exact[mesh.RIGHT_PUPIL] - exact[mesh.LEFT_PUPIL]).norm())
+        assert 0 < float(apart.mean()) < 0.006 * between_pupils
+        assert float(apart.max()) < 0.03 * between_pupils
+
+    def test_coordinates_are_not_rounded_to_the_features_type(self, crop):
+        reduced = networks.Network(networks.read("face_landmark_with_attention.tflite")).reduce(torch.bfloat16)
+        surface = reduced(crop)[0]
+        assert not torch.equal(surface, surface.bfloat16().float())
+
+
 class TestMeshTable:
     def test_triangles_are_a_surface_with_three_holes(self):
         triangles = mesh.triangles()
