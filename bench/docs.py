@@ -8,6 +8,7 @@ from pathlib import Path
 from fastswap.bench import page
 from fastswap.bench.quality import page as quality
 from fastswap.bench.train import page as training
+from fastswap.bench.video import page as video
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class DocsSummary:
 def write_docs(root: Path = page.ROOT) -> DocsSummary:
     """Writes the pages and their plots. Raises FastswapError outside of a checkout."""
     kernels = page.write_page(root)
-    others = (quality, training)
+    others = (quality, training, video)
     plots = kernels.plots + sum(other.write_page(root) for other in others)
     records = kernels.records + sum(len(other.records(root)) for other in others)
     return DocsSummary([kernels.page, *(root / other.PAGE for other in others)], plots, records)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that needs a GPU, in one run: bench/gpu.sh [--dry-run] [tests] [bench] [train] [memcheck] [racecheck]
+# Everything that needs a GPU, in one run: bench/gpu.sh [--dry-run] [tests] [bench] [train] [video] [memcheck] [racecheck]
 #
 # Logs, the records of the benches and a trace are left in $OUT (default: gpu-out); the last lines say what passed. Each
 # step has a limit of its own and none stops the others. PYTHON: the interpreter (default: python3). FASTSWAP_COMMIT: what
@@ -12,7 +12,7 @@ LIMIT=${LIMIT:-540} # seconds a step
 
 dry=
 [ "${1:-}" = --dry-run ] && { dry=1; shift; }
-steps=${*:-tests bench train memcheck racecheck}
+steps=${*:-tests bench train video memcheck racecheck}
 [ -n "$dry" ] || mkdir -p "$OUT"
 export FASTSWAP_REQUIRE_GPU=1 PYTHONUNBUFFERED=1 PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
 failed=0
@@ -58,8 +58,9 @@ for step in $steps; do
     tests) run tests "$PYTHON" -m pytest tests/ops tests/test_gpu.py -q ;;
     bench) run bench "$PYTHON" -c "from fastswap.cli import main; main()" bench ops --output "$OUT/ops-gpu.json" --profile "$OUT/trace.json.gz" ;;
     train) training ;;
+    video) run video "$PYTHON" -c "from fastswap.cli import main; main()" bench video --device cuda --record "$OUT/video-gpu.json" ;;
     memcheck | racecheck) sanitizer "$step" ;;
-    *) echo "no step $step: there are tests, bench, train, memcheck, racecheck" >&2; exit 2 ;;
+    *) echo "no step $step: there are tests, bench, train, video, memcheck, racecheck" >&2; exit 2 ;;
   esac
 done
 exit $failed

@@ -32,7 +32,7 @@ class BenchOps(Verb):
 
 @dataclass(kw_only=True)
 class BenchDocs(Verb):
-    """Make docs/kernels.md, training.md, quality.md and their plots from the records in bench/results."""
+    """Make docs/kernels.md, training.md, quality.md, video.md and their plots from the records in bench/results."""
 
     def run(self) -> Any:
         from fastswap.bench.docs import write_docs
@@ -124,10 +124,34 @@ class BenchTrain(Verb):
         )
 
 
+@dataclass(kw_only=True)
+class BenchVideo(Verb):
+    """Measure decoding, extracting and converting, beside a plain OpenCV implementation on the same clips."""
+
+    sizes: tuple[Literal["480p", "720p", "1080p", "2160p"], ...] = ()
+    """Heights of the clips (default: all)."""
+    faces: tuple[Literal[0, 1, 4], ...] = ()
+    """Faces in every frame (default: each)."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where faces are found and swapped."""
+    record: Path | None = None
+    """Where the record goes, as JSON."""
+    quick: bool = False
+    """Eight frames of the smallest clip with one face, two rounds: a rehearsal."""
+
+    def run(self) -> Any:
+        from fastswap.bench.video.run import bench_video
+
+        return bench_video(
+            self.sizes, self.faces, device=self.device, record=self.record, quick=self.quick, quiet=self.quiet
+        )
+
+
 _subcommand = tyro.conf.subcommand
 BenchVerb = (
     Annotated[BenchOps, _subcommand("ops")]
     | Annotated[BenchTrain, _subcommand("train")]
+    | Annotated[BenchVideo, _subcommand("video")]
     | Annotated[BenchQuality, _subcommand("quality")]
     | Annotated[BenchDocs, _subcommand("docs")]
 )

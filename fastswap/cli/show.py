@@ -15,6 +15,8 @@ from fastswap.bench.run import OpsSummary
 from fastswap.bench.table import tables
 from fastswap.bench.train import table as training
 from fastswap.bench.train.run import TrainingFigures
+from fastswap.bench.video import table as video
+from fastswap.bench.video.run import VideoFigures
 from fastswap.doctor import Diagnosis
 from fastswap.models import Summary
 
@@ -42,8 +44,9 @@ def show(summary: Any) -> None:
     if isinstance(summary, OpsSummary):
         _show_bench(console, summary)
         return
-    if isinstance(summary, TrainingFigures):
-        console.print(*training.tables(summary.record))
+    if isinstance(summary, TrainingFigures | VideoFigures):
+        tables = training.tables if isinstance(summary, TrainingFigures) else video.tables
+        console.print(*tables(summary.record))
         if summary.output is not None:
             console.print(f"written: {summary.output}", markup=False)
         return
