@@ -10,6 +10,7 @@ from typing import Any
 
 from fastswap.errors import InputError
 from fastswap.video._containers import audio_streams, clock_start, log, moving_stream, open_input, packets
+from fastswap.video._encoders import TURNABLE
 
 _OWN_TAGS = frozenset({
     "encoder", "major_brand", "minor_version", "compatible_brands", "duration", "timecode", "rotate", "bps",
@@ -39,6 +40,20 @@ def audio_rate(source: Path) -> int:
     """Samples a second of the source's first sound."""
     with open_input(source) as container:
         return int(audio_streams(container)[0].codec_context.sample_rate)
+
+
+def container_options(container_name: str, sound: Path | None, clock: Fraction | None = None) -> dict[str, str]:
+    """The muxer's options. sound: the source whose sound is copied; clock: the time base of a part without sound.
+
+    mp4 and mov tell when a stream begins in units of the movie's clock, a millisecond unless told otherwise: too coarse
+    for sound, and for a part that begins on the way. Matroska would move all times so that the priming of the sound,
+    before 0, comes to 0.
+    """
+    if container_name in TURNABLE and sound is not None:
+        return {"movie_timescale": str(audio_rate(sound))}
+    if container_name in TURNABLE and clock is not None:
+        return {"movie_timescale": str(clock.denominator)}
+    return {"avoid_negative_ts": "disabled"} if container_name in ("matroska", "webm") else {}
 
 
 def clock_of(source: Path) -> Fraction:

@@ -10,11 +10,12 @@ from typing import Any, cast
 from fastswap.ops.planes import Planes
 from fastswap.storage import atomic
 from fastswap.video import _colour, _encoders, _orientation, _samples
-from fastswap.video._audio import SourceCopy, audio_rate, check_audio, clock_of
+from fastswap.video._audio import SourceCopy, check_audio, clock_of, container_options
 from fastswap.video._containers import log
 from fastswap.video._cuda_frames import CudaFrames
 from fastswap.video._orientation import UPRIGHT
 from fastswap.video._writer import VideoWriter
+from fastswap.video.encoders import say_once
 from fastswap.video.frame import Frame, VideoInfo
 
 _SITINGS = {
@@ -62,9 +63,12 @@ class AvWriter(VideoWriter):
         import av
 
         if self.takes_gpu and first.planes.device.type == "cuda":
-            self._cuda = CudaFrames(first.planes.device)
+            self._cuda = self._on_gpu(first)
         temporary = self._stack.enter_context(atomic(self.path))
-        self._output = av.open(f"file:{temporary}", "w", format=self._container, options=self._container_options())
+        options = container_options(
+            self._container, self.source.path if self._sound else None, self._time_base if self._alone else None
+        )
+        self._output = av.open(f"file:{temporary}", "w", format=self._container, options=options)
         self._stack.callback(self._close)
         self._stream = self._add_video()
         if not self.source.has_audio and self.source.layout == "rgb":  # a clip that only Pillow may read
@@ -74,15 +78,15 @@ class AvWriter(VideoWriter):
             self._copy = SourceCopy(self.source.path, self._output, self._stream)
             self._stack.callback(self._copy.close)
 
-    def _container_options(self) -> dict[str, str]:
-        """mp4 and mov tell when a stream begins in units of the movie's clock, a millisecond unless told otherwise: too
-        coarse for sound, and for a part that begins on the way. Matroska would move all times so that the priming of
-        the sound, before 0, comes to 0."""
-        if self._container in _encoders.TURNABLE and self._sound:
-            return {"movie_timescale": str(audio_rate(self.source.path))}
-        if self._container in _encoders.TURNABLE and self._alone:
-            return {"movie_timescale": str(self._time_base.denominator)}
-        return {"avoid_negative_ts": "disabled"} if self._container in ("matroska", "webm") else {}
+    def _on_gpu(self, first: Frame) -> CudaFrames | None:
+        """What keeps frames like the first on their GPU for NVENC; None where it cannot, which is said once."""
+        frames = CudaFrames(first.planes.device)
+        planes = _orientation.turn(first.planes, self._orientation.inverse())
+        refusal = frames.refused(self._encoder.name, self._encoder.options(self._quality), planes)
+        if refusal is None:
+            return frames
+        say_once(f"frames go to NVENC by way of the CPU: it does not take them from the GPU ({refusal})")
+        return None
 
     def _close(self) -> None:
         import av

@@ -7,12 +7,14 @@ FFmpeg, by DLPack, until its packet is out.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from fastswap.ops.planes import Planes
+from fastswap.video._containers import reason
 
 _ALIGNMENT = 256
 """Bytes that a row is a multiple of: FFmpeg's own for CUDA frames."""
@@ -49,3 +51,18 @@ class CudaFrames:
             luma, chroma = packed(planes.to(self._device))
             torch.cuda.current_stream().synchronize()
             return VideoFrame.from_dlpack((luma, chroma), format=_FORMATS[planes.layout], cuda_context=self._context)
+
+    def refused(self, encoder: str, options: dict[str, str], planes: Planes) -> str | None:
+        """Why FFmpeg's encoder takes no such frame from here, or None where it does: one is encoded, and thrown away.
+        The driver, torch and FFmpeg share a CUDA context for this, which not every pairing of them can."""
+        import av
+
+        context: Any = av.CodecContext.create(encoder, "w")
+        context.width, context.height, context.pix_fmt = planes.width, planes.height, "cuda"
+        context.time_base, context.framerate, context.options = Fraction(1, 25), Fraction(25), dict(options)
+        try:
+            context.encode(self.picture(planes))
+            context.encode(None)
+        except (av.FFmpegError, NotImplementedError, BufferError, ValueError) as error:
+            return reason(error)
+        return None

@@ -13,9 +13,11 @@ import torch
 from fastswap.errors import InputError, UsageError
 from fastswap.ops.planes import Planes
 from fastswap.video import Frame, VideoInfo, encoders, open_video, write_video
-from fastswap.video._cuda_frames import packed
+from fastswap.video._av_writer import AvWriter
+from fastswap.video._cuda_frames import CudaFrames, packed
 from fastswap.video._download import Download
 from fastswap.video._encoders import _ENCODERS, _NVENC, choose
+from fastswap.video._samples import in_place
 
 from .conftest import MakeClip
 
@@ -195,6 +197,22 @@ def test_a_frame_for_nvenc_is_one_piece_of_memory(layout: str, dtype: torch.dtyp
     pitch = y.stride(0) * y.element_size()
     assert (uv.stride(0) * uv.element_size(), pitch % 256) == (pitch, 0)
     assert uv.data_ptr() - y.data_ptr() == 36 * pitch
+
+
+def test_a_frame_that_nvenc_does_not_take_is_a_reason(
+    make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    gpu_with_nvenc: list[tuple[str, str]],
+) -> None:  # fmt: skip
+    """Played by a frame on the CPU, which an encoder of CUDA frames refuses, with a GPU and without."""
+    monkeypatch.setattr(CudaFrames, "__init__", lambda self, device: None)
+    monkeypatch.setattr(CudaFrames, "picture", lambda self, planes: in_place(planes))
+    encoders.say_once.cache_clear()
+    with open_video(make_clip("in.mp4")) as video:
+        writer = write_video(tmp_path / "out.mp4", video.info)
+        assert isinstance(writer, AvWriter)
+        with caplog.at_level(logging.INFO, "fastswap"):
+            assert writer._on_gpu(next(iter(video))) is None
+    assert ["by way of the CPU" in record.message for record in caplog.records] == [True]
 
 
 def test_frames_on_the_cpu_are_not_fetched(make_clip: MakeClip) -> None:
