@@ -67,18 +67,30 @@ def soft_sides(
     feather: Sides,
     impl: str = "auto",
 ) -> Tensor:
-    """The alpha to paste with: `soft_mask`, and where the sides differ a mean of the results for each side's numbers.
+    """The alpha to paste with: `soft_mask`, and where the sides differ with an `erode` and a `feather` that follow the
+    direction a from the square's middle.
 
-    The weights of that mean follow the direction a from the square's middle: cos^2 a for top or bottom, sin^2 a for
-    left or right, whichever is on that side. They add up to 1, change without a kink, and straight up only the top
-    counts. Where all sides have the same numbers this is `soft_mask` itself, bit for bit."""
+    Top or bottom counts by cos^2 a, left or right by sin^2 a, whichever is on that side: these add up to 1 and change
+    without a kink, and straight up only the top counts. One soft mask whose ramp is wide enough for every side gives
+    the depth within the shape, by the inverse of its smoothstep (t = 1/2 - sin(asin(1 - 2 alpha) / 3)); from the depth
+    follows each pixel's own ramp. Where all sides have the same numbers this is `soft_mask` itself, bit for bit. Where
+    one grows (a negative `erode`), the others end up to as much earlier at the square's border."""
     size = mask.shape[-1]
-    sides = [(e * size, f * size) for e, f in zip(four(erode), four(feather), strict=True)]
-    alphas = {side: soft_mask(mask, *side, impl=impl) for side in dict.fromkeys(sides)}
-    if len(alphas) == 1:
-        return alphas[sides[0]]
-    weights = _directions(size).to(mask)
-    return torch.stack([w * alphas[side] for w, side in zip(weights, sides, strict=True)]).sum(0)
+    shrink, ramp = ([size * number for number in four(side)] for side in (erode, feather))
+    if len(set(shrink)) == len(set(ramp)) == 1:
+        return soft_mask(mask, shrink[0], ramp[0], impl=impl)
+    ramp = [max(width, 1.0) for width in ramp]
+    least = min(shrink)
+    reach = max(e + f for e, f in zip(shrink, ramp, strict=True)) - least
+    alpha = soft_mask(mask, least, reach, impl=impl)
+    weights = _directions(size).to(alpha)
+    own_shrink, own_ramp = (torch.einsum("khw,k->hw", weights, weights.new_tensor(side)) for side in (shrink, ramp))
+    depth = (0.5 - torch.sin(torch.asin(1 - 2 * alpha) / 3)) * reach + least
+    line = torch.arange(size, dtype=alpha.dtype, device=alpha.device)
+    border = torch.minimum(line, size - 1 - line)
+    border = torch.minimum(border[:, None], border) - own_shrink.clamp(min=0)
+    t = (torch.minimum(depth - own_shrink, border) / own_ramp).clamp(0, 1)
+    return t * t * (3 - 2 * t)
 
 
 def _directions(size: int) -> Tensor:
