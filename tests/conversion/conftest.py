@@ -66,11 +66,15 @@ def make_input(tmp_path: Path) -> MakeInput:
     ) -> Input:
         clip = tmp_path / name
         write_clip(clip, frames, size)
-        faces = tmp_path / f"{clip.stem}-faces"
-        write_faces(faces, clip, size, [i for i in range(frames) if with_face is None or i in with_face])
-        return Input(clip, faces)
+        return Input(clip, write_faces(tmp_path / f"{clip.stem}-faces", clip, with_face))
 
     return make
+
+
+@pytest.fixture
+def faces_of(tmp_path: Path) -> Callable[[Path], Path]:
+    """A face set that says that every frame of a clip shows a face in its middle."""
+    return lambda clip: write_faces(tmp_path / "faces", clip, None)
 
 
 def write_clip(path: Path, frames: int, size: tuple[int, int]) -> None:
@@ -99,19 +103,19 @@ def write_clip(path: Path, frames: int, size: tuple[int, int]) -> None:
         output.mux(voice.encode(None))
 
 
-def write_faces(folder: Path, clip: Path, size: tuple[int, int], frames: list[int]) -> None:
+def write_faces(folder: Path, clip: Path, with_face: Container[int] | None) -> Path:
     """A face set without pictures: the mean face in the middle of these frames, on half of their shorter side."""
-    side = min(size) / 2
+    with open_video(clip) as video:
+        source, size = describe_source(video), (video.info.width, video.info.height)
+        pts = {frame.index: frame.pts for frame in video if with_face is None or frame.index in with_face}
+    frames, side = list(pts), min(size) / 2
     points = (mean_face() * side)[None].repeat(len(frames), 1, 1)
     points[..., :2] += (torch.tensor(size) - side) / 2
     low, high = points[..., :2].aminmax(dim=1)
-    with open_video(clip) as video:
-        source = describe_source(video)
-        pts = {frame.index: frame.pts for frame in video}
     columns = {
         "file": [f"{i:06d}_0.png" for i in frames],
         "frame": frames,
-        "pts": [pts[i] for i in frames],
+        "pts": list(pts.values()),
         **{name: [0] * len(frames) for name in ("track", "person")},
         "box": torch.cat([low, high], dim=1).tolist(),
         **{name: [1.0] * len(frames) for name in ("score", "flag", "sharpness")},
@@ -122,3 +126,4 @@ def write_faces(folder: Path, clip: Path, size: tuple[int, int], frames: list[in
     folder.mkdir()
     pq.write_table(pa.table(columns).select(table_schema().names).cast(table_schema()), folder / TABLE_NAME)
     write_json(folder / META_NAME, FaceSetMeta(source, 64, 1, TEMPLATE, EXTENT, pictures=False).to_json())
+    return folder
