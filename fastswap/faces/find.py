@@ -85,20 +85,22 @@ class FaceFinder:
     """Finds the faces of batches of frames.
 
     device: where the networks run; frames elsewhere are brought there. small: look for small faces in large frames too,
-    in all frames (what pictures want; a video's frame costs about ten times as much).
+    in all frames (what pictures want; a video's frame costs about ten times as much). window: within runs of how many
+    frames faces are followed (None: within the batch), so that a batch of several windows finds what they find alone.
     """
 
-    def __init__(self, device: torch.device | str = "cpu", *, small: bool = False) -> None:
+    def __init__(self, device: torch.device | str = "cpu", *, small: bool = False, window: int | None = None) -> None:
         self.device = torch.device(device)
         self.small = small
+        self.window = window
 
     def find(self, planes: Planes, *, aspect: float = 1.0) -> Faces:
         """The faces of M frames, which are consecutive frames of a video where M > 1: faces are followed from frame to
-        frame within the batch. aspect: pixel width / height. Raises ValueError for an aspect that is not positive, and
+        frame within a window. aspect: pixel width / height. Raises ValueError for an aspect that is not positive, and
         what `networks.load` raises."""
         if not 0 < aspect < float("inf"):
             raise ValueError(f"aspect is positive and finite, got {aspect}")
-        search = _Search(planes.to(self.device), aspect)
+        search = _Search(planes.to(self.device), aspect, self.window or planes.frames)
         everywhere = torch.ones(planes.frames, dtype=torch.bool)
         search.whole(FULL_RANGE, everywhere)
         if self.small:
@@ -116,8 +118,8 @@ class FaceFinder:
 class _Search:
     """What is known so far of one batch of frames."""
 
-    def __init__(self, planes: Planes, aspect: float) -> None:
-        self.planes, self.aspect = planes, aspect
+    def __init__(self, planes: Planes, aspect: float, window: int) -> None:
+        self.planes, self.aspect, self.window = planes, aspect, window
         none = torch.zeros(0)
         self.found = _Found(torch.zeros(0, dtype=torch.int64), none, none, torch.zeros(0, 478, 3))
 
@@ -143,16 +145,19 @@ class _Search:
         return empty
 
     def thinned_empty(self) -> Tensor:
-        """bool [M]: the first frame without a face of every run of them, and every _SEARCH_EVERY-th after it."""
+        """bool [M]: the first frame without a face of every run of them in a window, and every _SEARCH_EVERY-th after
+        it."""
         empty = self.empty()
         run = 0
         for index in range(len(empty)):
-            run = run + 1 if empty[index] else 0
+            before = 0 if index % self.window == 0 else run
+            run = before + 1 if empty[index] else 0
             empty[index] = run % _SEARCH_EVERY == 1
         return empty
 
     def follow(self) -> None:
-        """Carries faces on to the frames beside them, in both directions, as far as the mesh agrees."""
+        """Carries faces on to the frames beside them, in both directions, as far as the mesh agrees and the window
+        goes."""
         fresh = self.found
         while len(fresh.frame):
             asked = [self._missing(fresh, step) for step in (-1, 1)]
@@ -168,7 +173,8 @@ class _Search:
         target = fresh.frame + step
         boxes = detect.overlap(fresh.boxes().numpy(), self.found.boxes().numpy())
         there = (boxes >= _SAME_FACE) & (target[:, None] == self.found.frame).numpy()
-        lacking = torch.from_numpy(~there.any(axis=1)) & (target >= 0) & (target < self.planes.frames)
+        together = (target >= 0) & (target // self.window == fresh.frame // self.window)
+        lacking = torch.from_numpy(~there.any(axis=1)) & together & (target < self.planes.frames)
         rows = lacking.nonzero()[:, 0]
         return rows, target[rows]
 

@@ -89,7 +89,6 @@ class _Differences:
         window = np.stack([times[k : len(times) - _ORDER + k] for k in range(_ORDER + 1)], axis=1)
         apart = window[:, :, None] - window[:, None, :] + np.eye(_ORDER + 1)
         self.factors = math.factorial(_ORDER) / apart.prod(axis=2)  # [n - 3, 4]
-        self.share = (window[:, -1] - window[:, 0]) / (_ORDER * self.step)  # [n - 3], of time: 1 where steps are even
 
     def of(self, values: Array) -> Array:
         """[n, k] -> [n - 3, k]."""
@@ -99,7 +98,7 @@ class _Differences:
 
 def _solve(values: Array, weight: Array, differences: _Differences, rest: float, excess: Array) -> Array:
     """The path, [n, k]. excess: [n - 3, k] or [n - 3, 1], by how much the square of r is above that of `rest`."""
-    penalty = differences.share[:, None] / (rest**2 * excess)
+    penalty = 1.0 / (rest**2 * excess)
     count = len(penalty)
     bands = np.zeros((len(values) + _ORDER, _ORDER + 1, penalty.shape[1]))  # row i: from the diagonal to the right
     bands[: len(values), 0] = weight[:, None]

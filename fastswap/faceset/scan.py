@@ -14,6 +14,7 @@ from torch import Tensor
 from fastswap import workers
 from fastswap.device import resolve_device
 from fastswap.faces import EXTENT, TEMPLATE, FaceFinder, is_cut, persons
+from fastswap.faceset.batch import windows
 from fastswap.faceset.format import FaceSetMeta, Source, hash_source
 from fastswap.faceset.look import Looker, Seen
 from fastswap.faceset.parts import Part, Parts, settings_of
@@ -21,7 +22,7 @@ from fastswap.flow import Stage
 from fastswap.progress import Report
 from fastswap.streams import flow_on_gpu
 from fastswap.video import Frame, Video, VideoInfo, open_video
-from fastswap.video.chunk import chunks
+from fastswap.video.chunk import CHUNK_BYTES, chunk_length, chunks
 from fastswap.video.ranges import FrameRanges
 from fastswap.video.segments import Part as Segment
 
@@ -124,8 +125,10 @@ def _parts(settings: ScanSettings, video: Video, start: int, report: Report) -> 
     """Yields a part once its pictures are on disk."""
     info, every = video.info, settings.every
     looker = _looker(settings, info)
+    many = windows(info, settings.size, looker.device)
+    batches = chunks(_wanted(settings, video, start), many * chunk_length(info), many * CHUNK_BYTES)
     collected, faces = _Collected(start, every, info.is_pictures), 0
-    for seen in _look(looker, chunks(_wanted(settings, video, start))):
+    for seen in _look(looker, batches):
         collected.add(seen)
         faces += seen.faces
         report(seen.frames[-1] + 1, f"{faces} faces")
@@ -148,7 +151,11 @@ def _wanted(settings: ScanSettings, video: Video, start: int) -> Iterator[Frame]
 def _looker(settings: ScanSettings, info: VideoInfo) -> Looker:
     device = resolve_device(settings.device)
     return Looker(
-        FaceFinder(device, small=settings.small or info.is_pictures),
+        FaceFinder(
+            device,
+            small=settings.small or info.is_pictures,
+            window=None if info.is_pictures else chunk_length(info),
+        ),
         persons.method(settings.persons),
         settings.folder if settings.pictures else None,
         settings.size,

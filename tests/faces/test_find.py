@@ -215,6 +215,21 @@ class TestFollowing:
         steps = faces.landmarks[:, :, 0].mean(1).diff()
         assert steps.tolist() == pytest.approx([6.0] * 4, abs=1.0)
 
+    def test_a_batch_of_windows_finds_what_they_find_alone(self, moving, monkeypatch):
+        """Windows of two frames, and the detector sees the third only: the face is carried to the fourth."""
+        original = detect.detect
+
+        def third_only(planes, aspect, detector, views, threshold):
+            return original(planes, aspect, detector, detect.select(views, torch.arange(6) == 2), threshold)
+
+        monkeypatch.setattr(find.detect, "detect", third_only)
+        monkeypatch.setattr(find, "_SEARCH_EVERY", 100)
+        assert FaceFinder(window=2).find(moving).frame.tolist() == [2, 3]
+
+    def test_every_window_is_searched_from_its_start(self):
+        search = find._Search(Planes("rgb", (torch.zeros(20, 8, 8, 3, dtype=torch.uint8),)), 1.0, 10)
+        assert search.thinned_empty().nonzero()[:, 0].tolist() == [0, 8, 10, 18]
+
     def test_empty_frames_are_searched_now_and_then(self):
-        search = find._Search(Planes("rgb", (torch.zeros(20, 8, 8, 3, dtype=torch.uint8),)), 1.0)
+        search = find._Search(Planes("rgb", (torch.zeros(20, 8, 8, 3, dtype=torch.uint8),)), 1.0, 20)
         assert search.thinned_empty().nonzero()[:, 0].tolist() == [0, 8, 16]
