@@ -109,3 +109,10 @@ class TestAnEvenCutoff:
             wave = np.sin(2 * np.pi * hertz * seconds)[:, None]
             passed = smooth_evenly(wave, seconds, 5.0)[100:400]
             assert abs(float((passed * wave[100:400]).sum() / np.square(wave[100:400]).sum()) - gain) < 0.1
+
+    def test_the_cutoff_is_the_same_where_the_frame_rate_changes(self):
+        seconds = np.concatenate([moments(250), 10 + moments(500, 50.0)])
+        wave = np.sin(2 * np.pi * 2.0 * seconds)[:, None]
+        passed = smooth_evenly(wave, seconds, 2.0)
+        for part in (slice(50, 200), slice(300, 700)):
+            assert abs(float((passed[part] * wave[part]).sum() / np.square(wave[part]).sum()) - 0.5) < 0.03
