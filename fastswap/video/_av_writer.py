@@ -23,7 +23,7 @@ _SITINGS = {
     (0.5, 0.0): "top", (0.0, 1.0): "bottomleft", (0.5, 1.0): "bottom",
 }  # fmt: skip
 """FFmpeg's names of the places of chroma that a stream can tell (H.273, chroma sample location)."""
-_RATE_LIMIT = 1_000_000
+RATE_LIMIT = 1_000_000
 """Frame rates are written as fractions of at most this denominator."""
 _UNEVEN = Fraction(1, 10)
 """How far, in frames, a frame may stand off the grid of a constant frame rate."""
@@ -102,7 +102,7 @@ class AvWriter(VideoWriter):
         if self._colour.siting in _SITINGS and source.layout != "rgb":
             options["chroma_sample_location"] = _SITINGS[self._colour.siting]
         stream = self._output.add_stream(
-            self._encoder.name, rate=source.fps.limit_denominator(_RATE_LIMIT), options=options
+            self._encoder.name, rate=source.fps.limit_denominator(RATE_LIMIT), options=options
         )
         context: Any = stream.codec_context
         context.width, context.height = self._orientation.inverse().size(source.width, source.height)

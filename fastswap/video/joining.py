@@ -1,0 +1,120 @@
+"""Parts of a video, each encoded alone, become one file: their packets in order, not encoded again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastswap.errors import InputError
+from fastswap.storage import atomic
+from fastswap.video import _encoders
+from fastswap.video._audio import SourceCopy, container_options
+from fastswap.video._av_writer import RATE_LIMIT
+from fastswap.video._containers import moving_stream, open_input, packets, reason
+from fastswap.video.frame import VideoInfo
+
+
+def can_join(output: Path) -> bool:
+    """Whether parts of such a file can be joined: a video whose frames carry their times."""
+    return _encoders.CONTAINERS.get(output.suffix.lower(), "gif") not in ("gif", *_encoders.CONSTANT_RATE)
+
+
+def join(parts: Sequence[Path], output: Path, source: VideoInfo) -> None:
+    """Writes the frames of `parts`, each made by `write_video(..., alone=True)` in the container of `output`, with the
+    source's sound, subtitles, chapters and tags, as one writer would have. `output` is whole or not there.
+
+    Raises InputError where the parts were not encoded alike, or the output cannot be written.
+    """
+    import av
+
+    lists = [_Timetable.read(path) for path in parts]
+    if any(other.header != lists[0].header for other in lists):
+        raise InputError(f"{output} cannot be joined: its parts were encoded with different settings")
+    try:
+        with atomic(output) as temporary:
+            _write(temporary, parts, lists, output, source)
+    except (av.FFmpegError, OSError) as error:
+        raise InputError(f"{output} cannot be written: {reason(error)}") from error
+
+
+@dataclass(frozen=True)
+class _Timetable:
+    """What the packets of a part tell. pts: in the order of decoding; end: where its last frame ends, as mp4 and mov
+    tell it (durations are counted in the order of decoding); header: what its decoder is set up with."""
+
+    pts: list[int]
+    end: int
+    header: tuple[Any, ...]
+
+    @staticmethod
+    def read(path: Path) -> _Timetable:
+        with open_input(path) as container:
+            stream = moving_stream(container)
+            context = stream.codec_context
+            header = (context.codec.canonical_name, bytes(context.extradata or b""), stream.time_base)
+            pts: list[int] = []
+            lead, end = 0, 0
+            for packet in _whole(path, container, stream):
+                if packet.dts is not None:  # Matroska does not store it, and FFmpeg's guess begins late
+                    lead = lead if pts else _time(packet) - packet.dts
+                    end = packet.dts + packet.duration + lead
+                pts.append(_time(packet))
+            return _Timetable(pts, max(end, max(pts) + 1), header)
+
+    def delay(self) -> int:
+        """By how many frames decoding runs ahead of showing."""
+        rank = {pts: place for place, pts in enumerate(sorted(self.pts))}
+        return max(place - rank[pts] for place, pts in enumerate(self.pts))
+
+
+def _decoding_times(lists: Sequence[_Timetable]) -> list[int]:
+    """A dts for every packet: the time at which the frame `delay` places before is shown, so strictly growing and never
+    later than the packet's own frame is shown."""
+    shown = [pts for part in lists for pts in sorted(part.pts)]
+    delay = max(part.delay() for part in lists)
+    ahead = shown[min(delay, len(shown) - 1)] - shown[0]
+    return [shown[n - delay] if n >= delay else shown[n] - ahead for n in range(len(shown))]
+
+
+def _write(
+    temporary: Path, parts: Sequence[Path], lists: Sequence[_Timetable], output: Path, source: VideoInfo
+) -> None:
+    import av
+
+    kind = _encoders.container_of(output)
+    options = container_options(kind, source.path if source.has_audio else None)
+    dts = _decoding_times(lists)
+    with open_input(parts[0]) as first, av.open(f"file:{temporary}", "w", format=kind, options=options) as file:
+        stream = file.add_stream_from_template(moving_stream(first))
+        stream.time_base = moving_stream(first).time_base
+        stream.codec_context.framerate = source.fps.limit_denominator(RATE_LIMIT)
+        stream.codec_context.codec_tag = moving_stream(first).codec_context.codec_tag
+        copied = SourceCopy(source.path, file, stream) if source.has_audio or source.layout != "rgb" else None
+        for number, packet in enumerate(_all_packets(parts)):
+            packet.pts, packet.dts = _time(packet), dts[number]
+            if number == len(dts) - 1 and kind in _encoders.TURNABLE:  # the only duration that counts there
+                packet.duration = max(1, lists[-1].end + dts[0] - lists[0].pts[0] - packet.dts)
+            if copied:
+                copied.advance(packet.dts * packet.time_base)
+            packet.stream = stream
+            file.mux(packet)
+        if copied:
+            copied.finish(None)
+            copied.close()
+
+
+def _all_packets(parts: Sequence[Path]) -> Iterator[Any]:
+    for path in parts:
+        with open_input(path) as container:
+            yield from _whole(path, container, moving_stream(container))
+
+
+def _whole(path: Path, container: Any, stream: Any) -> Iterator[Any]:
+    return (packet for packet in packets(path, container, [stream]) if packet.size)
+
+
+def _time(packet: Any) -> int:
+    """When the packet's frame is shown: what stores no such time shows frames in the order of decoding."""
+    return int(packet.dts if packet.pts is None else packet.pts)
