@@ -33,7 +33,7 @@ def ours(work: Work, output: Path, name: str = OURS) -> int:
     scene, device = work.scene, work.trial.device
     encoder = "cpu" if device == "cpu" else "auto"
     frames = 0
-    with open_video(scene.path) as video, write_video(output, video.info, encoder=encoder) as writer:
+    with open_video(scene.path, device=device) as video, write_video(output, video.info, encoder=encoder) as writer:
         for frame in swapped_frames(
             video, scene.found, scene.person, work.generate, work.settings,
             device=device, threads=workers.for_device(device),

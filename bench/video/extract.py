@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ class Looking:
 
     def __init__(self, trial: Trial, scene: Scene, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.frames: list[Frame] = scene.chunk()
+        self.frames: list[Frame] = scene.chunk(trial.device)
         self.watch = Watch(trial.device)
         self.device, self.aspect = trial.device, scene.info.aspect
         self.finder = FaceFinder(trial.device)
@@ -75,13 +75,14 @@ class Looking:
 
     def stages(self) -> dict[str, float]:
         """Seconds a frame: the networks, the crops (those for the networks too), writing the pictures (what they add),
-        and the rest."""
+        and the rest. On a GPU networks are graphs that are replayed: what they take is in the rest."""
         with self.watch.part("writes"):
             self.look_and_write(self.frames)
         with self.watch.part("only"):
             self.look_only(self.frames)
         seconds = self.watch.seconds()
-        with heard(self.watch, self.device), Operations(self.watch), self.watch.part("whole"):
+        networks_too = heard(self.watch, self.device) if self.device == "cpu" else nullcontext()
+        with networks_too, Operations(self.watch), self.watch.part("whole"):
             self.look_only(self.frames)
         found = split(self.watch, len(self.frames))
         found["png"] = max(seconds["writes"] - seconds["only"], 0.0) / len(self.frames)
@@ -107,6 +108,7 @@ def heard(watch: Watch, device: str) -> Iterator[None]:
 
     for name, stage in _NETWORKS.items():
         network = networks.load(name, device)
+        assert isinstance(network, torch.nn.Module)  # as it is on a CPU
         handles.append(network.register_forward_pre_hook(lambda *_, stage=stage: begin(stage)))
         handles.append(network.register_forward_hook(lambda *_: end()))
     try:

@@ -2,8 +2,9 @@
 
 Frames are BGR arrays from `cv2.VideoCapture`. A face is cut out by `cv2.warpAffine`, takes the target's colours after
 Reinhard et al. 2001 in OpenCV's CIELAB, and is warped back, with its eroded and blurred mask, to the size of the whole
-frame, where both are mixed in float32. All of it in threads, one a core, and the network sees the faces of 16 frames at
-once. `CarefulSwapper` is the same after a profiler: no full-frame temporaries, and OpenCV makes the encoder's YUV.
+frame, where both are mixed in float32. All of it in threads, one a core, and the network sees the faces of as many
+frames at once as with ours. `CarefulSwapper` is the same after a profiler: no full-frame temporaries, and OpenCV makes
+the encoder's YUV.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from torch import Tensor
 from fastswap import workers
 from fastswap.bench.video.encoding import Encoder, Format, encode
 from fastswap.conversion import Generate
+from fastswap.conversion.frames import together
 from fastswap.faces import pixel_matrix
-from fastswap.video.chunk import CHUNK_FRAMES
 
 Bgr = NDArray[np.uint8]
 """A frame [H, W, 3]."""
@@ -166,5 +167,5 @@ def picture(frame: Bgr) -> Any:  # av.VideoFrame
 
 
 def _chunks(items: Iterator[Any]) -> Iterator[list[Any]]:
-    while chunk := list(itertools.islice(items, CHUNK_FRAMES)):
+    while chunk := list(itertools.islice(items, together("cpu")[0])):
         yield chunk

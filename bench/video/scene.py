@@ -14,6 +14,7 @@ from torch import Tensor
 from fastswap.bench.video.clip import Portrait, make_clip
 from fastswap.bench.video.encoding import Format
 from fastswap.conversion import CompositeSettings, Generate
+from fastswap.conversion.frames import together
 from fastswap.errors import FastswapError
 from fastswap.extraction import extract
 from fastswap.faces.template import OVAL_HEIGHT
@@ -62,10 +63,10 @@ class Scene:
         """Of the faces in a frame, [n, 2, 3]; None without one."""
         return self.found.alignments(self.rows[index]) if index in self.rows else None
 
-    def chunk(self) -> list[Frame]:
+    def chunk(self, device: str = "cpu") -> list[Frame]:
         """The first frames, as many as a conversion takes together."""
         with open_video(self.path) as video:
-            return next(chunks(video))
+            return next(chunks(video, *together(device)))
 
 
 def make_scene(folder: Path, portrait: Portrait, size: str, faces: int, frames: int) -> Scene:

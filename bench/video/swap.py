@@ -96,7 +96,7 @@ class Ours:
 
     def __init__(self, work: Work) -> None:
         scene, self.work = work.scene, work
-        frames = scene.chunk()
+        frames = scene.chunk(work.trial.device)
         self.planes = Planes.stack([frame.planes for frame in frames]).to(work.trial.device)
         rows = np.concatenate([scene.rows[frame.index] for frame in frames])
         self.alignment, self.landmarks = scene.found.alignments(rows), scene.found.landmarks(rows)
