@@ -48,7 +48,7 @@ class Scanning:
     """What `extract` does, without the checksum of its source."""
 
     def __init__(self, trial: Trial, scene: Scene, folder: Path) -> None:
-        self.frames, self.folder = trial.frames, folder
+        self.frames, self.folder = scene.frames, folder
         self.settings = ScanSettings(scene.path, folder, size=SIZE, device=trial.device)
         with open_video(scene.path) as video:
             self.meta = meta_of(self.settings, describe_source(video))
