@@ -11,7 +11,7 @@ from fastswap.errors import InputError, UsageError
 from fastswap.faceset import FaceSet
 from fastswap.faceset.format import META_NAME, WORK_NAME
 from fastswap.faceset.pictures import FORMATS
-from fastswap.faceset.scan import ScanSettings, describe_source, meta_of, scan
+from fastswap.faceset.scan import Scan, ScanSettings, describe_source, meta_of, scan
 from fastswap.progress import Report, bar
 from fastswap.video import open_video
 
@@ -31,9 +31,9 @@ class ExtractSummary:
     folder: str
 
 
-def extract(settings: ScanSettings, *, quiet: bool = False) -> ExtractSummary:
+def extract(settings: ScanSettings, *, quiet: bool = False, scan: Scan = scan) -> ExtractSummary:
     """Extracts the faces of `settings.source` into the face set `settings.folder`. Run again after an interruption it
-    goes on where it stopped; run again on a finished face set it does nothing.
+    goes on where it stopped; run again on a finished face set it does nothing. scan: who looks at the frames.
 
     Raises InputError for a source that cannot be read or has no face in it, and for a folder that holds something else;
     UsageError for a size or step out of range, or a GPU that is not there.

@@ -20,9 +20,14 @@ _AHEAD = 1
 small."""
 
 
+CORES_VARIABLE = "FASTSWAP_CORES"
+"""How many cores a process may use at most, where several share a machine."""
+
+
 def cores() -> int:
     """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(here, int(os.environ.get(CORES_VARIABLE, here)))
 
 
 def for_device(device: str) -> int:

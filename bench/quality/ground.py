@@ -13,7 +13,7 @@ import numpy as np
 
 from fastswap.conversion import CompositeSettings, ConvertSettings, swapped_frames
 from fastswap.conversion.alignments import SIDE_B
-from fastswap.conversion.pipeline import composite_settings
+from fastswap.conversion.job import composite_settings
 from fastswap.evaluation import COVERAGE, SIZE, judged, picture, rivals
 from fastswap.extraction import extract
 from fastswap.faceset import FaceSet

@@ -11,7 +11,7 @@ from fastswap.conversion.settings import ConvertSettings
 from fastswap.errors import InputError
 from fastswap.faceset import FaceSet
 from fastswap.faceset.format import META_NAME
-from fastswap.faceset.scan import ScanSettings, describe_source, meta_of, scan
+from fastswap.faceset.scan import Scan, ScanSettings, describe_source, meta_of, scan
 from fastswap.models import TrainedModel
 from fastswap.progress import bar
 from fastswap.video import Video
@@ -25,9 +25,15 @@ _SCAN_SIZE = 128
 
 @contextmanager
 def alignments(
-    settings: ConvertSettings, model: TrainedModel, video: Video, quiet: bool
+    settings: ConvertSettings,
+    model: TrainedModel,
+    video: Video,
+    quiet: bool,
+    scan: Scan = scan,
+    folder: Path | None = None,
 ) -> Iterator[tuple[FaceSet, int | None]]:
-    """The faces of the input and the person to prefer: from --faces, from the model's own side, or found now."""
+    """The faces of the input and the person to prefer: from --faces, from the model's own side, or found now, by
+    `scan`. folder: where that leaves what is gone at the end (None: where the system keeps such)."""
     side = model.config.sides[SIDE_B if settings.swap_sides else SIDE_A]
     source = describe_source(video)
     frames = None if settings.frames is None else frame_ranges(settings.frames)
@@ -51,10 +57,10 @@ def alignments(
         if faces.meta.source.sha256 == source.sha256 and covers(faces):
             yield _same_template(faces, model), side.person
             return
-    with tempfile.TemporaryDirectory(prefix="fastswap-") as folder:
+    with tempfile.TemporaryDirectory(prefix=".fastswap-", dir=folder) as work:
         scanning = ScanSettings(
             settings.input,
-            Path(folder) / "faces",
+            Path(work) / "faces",
             size=_SCAN_SIZE,
             device=settings.device,
             decoder=settings.decoder,

@@ -29,19 +29,19 @@ class Outputs:
 
 
 @contextmanager
-def outputs(settings: ConvertSettings, source: VideoInfo) -> Iterator[Outputs]:
+def outputs(settings: ConvertSettings, source: VideoInfo, *, alone: bool = False) -> Iterator[Outputs]:
     """The writers of `settings.output` and `settings.mask_output`: whole files where the block ends well, else none.
-    Raises what `write_video` raises."""
+    alone: see `write_video`, which also tells what is raised."""
     if settings.still is not None:
         source = replace(source, is_pictures=True)  # of which one picture can be written
     with ExitStack() as stack:
-        video, masks = _writer(settings, settings.output, source), None
+        video, masks = _writer(settings, settings.output, source, alone=alone), None
         if settings.mask_output is not None:
             masks = stack.enter_context(_writer(settings, settings.mask_output, source, alone=True))
         yield Outputs(stack.enter_context(video), masks)
 
 
-def _writer(settings: ConvertSettings, path: Path, source: VideoInfo, *, alone: bool = False) -> VideoWriter:
+def _writer(settings: ConvertSettings, path: Path, source: VideoInfo, *, alone: bool) -> VideoWriter:
     return write_video(
         path,
         source,

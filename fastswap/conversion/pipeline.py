@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from contextlib import closing
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from torch import Tensor
-
-from fastswap import workers
-from fastswap.conversion.alignments import SIDE_A, SIDE_B, alignments
-from fastswap.conversion.composite import CompositeSettings
-from fastswap.conversion.frames import swapped_frames
+from fastswap.conversion.alignments import alignments
+from fastswap.conversion.job import Crew, Job, write
 from fastswap.conversion.outputs import Outputs, outputs, single
 from fastswap.conversion.presence import present
 from fastswap.conversion.settings import ConvertSettings, ConvertSummary, check
@@ -22,7 +18,7 @@ from fastswap.device import resolve_device
 from fastswap.errors import InputError, StoppedError
 from fastswap.faceset import FaceSet
 from fastswap.models import TrainedModel
-from fastswap.progress import bar
+from fastswap.progress import Report, bar
 from fastswap.signals import Stop, stop_on_signals
 from fastswap.video import Video, open_video
 from fastswap.video.ranges import frame_ranges
@@ -30,23 +26,26 @@ from fastswap.video.ranges import frame_ranges
 _log = logging.getLogger("fastswap")
 
 
-def convert(settings: ConvertSettings, *, quiet: bool = False) -> ConvertSummary:
+def convert(settings: ConvertSettings, *, quiet: bool = False, crew: Crew | None = None) -> ConvertSummary:
     """Replaces the faces of one person in `settings.input` and writes `settings.output`, which exists only once it is
     whole. While it is written a first Ctrl-C or SIGTERM ends it well: what was converted so far is a whole file, too.
+    crew: who does the work on parts of the video; then a signal leaves nothing.
 
     Raises InputError for an input, model or face set that cannot be used, UsageError for settings that `check` refuses,
     StoppedError where a signal ended it; KeyboardInterrupt where a second one did, or one before the first frame was
     begun: then nothing is left.
     """
     check(settings)
-    settings = replace(settings, device=resolve_device(settings.device))
+    device = resolve_device(settings.device)
     if settings.still is not None:
         settings = replace(settings, frames=str(settings.still))
-    model = TrainedModel.open(settings.model, settings.device)
+    if crew is not None and not crew.takes(settings):
+        crew = None
+    model = TrainedModel.open(settings.model, device)
     with (
-        open_video(settings.input, device=settings.device, decoder=settings.decoder) as video,
+        open_video(settings.input, device=device, decoder=settings.decoder) as video,
         outputs(settings, video.info) as writer,
-        alignments(settings, model, video, quiet) as (faces, preferred),
+        _alignments(settings, model, video, crew, quiet) as (faces, preferred),
     ):
         person = faces.choose(settings.person if settings.person is not None else preferred)
         others = [other for other in faces.persons() if other != person]
@@ -55,58 +54,49 @@ def convert(settings: ConvertSettings, *, quiet: bool = False) -> ConvertSummary
         faces = present(faces, person, video.info)
         if settings.smooth:
             faces = smoothed(faces, person, video.info.time_base)
-        swapped = _frames_to_swap(settings, faces, person)
+        job = Job(settings, faces, person, _frames_to_swap(settings, faces, person))
         began = time.perf_counter()
-        with stop_on_signals() as stop:
-            shown = video if settings.still is None else single(video, settings.still)
-            done = _write(settings, model, shown, writer, faces, person, swapped, stop, quiet)
+        with (
+            _stop_of(crew) as stop,
+            bar(f"convert {settings.input.name}", video.info.frames, "frames", quiet=quiet) as report,
+        ):
+            done = _write(job, model, video, writer, crew, stop, report)
     if stop:
         raise StoppedError(_what_there_is(settings.output, done, video.info.frames))
     seconds = time.perf_counter() - began
     return ConvertSummary(
-        str(settings.output), done, len(swapped), person, others, round(seconds, 2), round(done / seconds, 2)
+        str(settings.output), done, len(job.only), person, others, round(seconds, 2), round(done / seconds, 2)
     )
 
 
 def _write(
-    settings: ConvertSettings,
-    model: TrainedModel,
-    video: Video,
-    writer: Outputs,
-    faces: FaceSet,
-    person: int,
-    only: set[int],
-    stop: Stop,
-    quiet: bool,
+    job: Job, model: TrainedModel, video: Video, writer: Outputs, crew: Crew | None, stop: Stop, report: Report
 ) -> int:
-    """Writes the frames, those of `only` swapped, until the last or until it is told to stop. Returns how many."""
-
-    def generate(aligned: Tensor) -> tuple[Tensor, Tensor]:
-        return model.generate(aligned, SIDE_A if settings.swap_sides else SIDE_B)
-
-    swap, done = composite_settings(settings, model), 0
-    threads = workers.for_device(settings.device)
-    masks = None if writer.masks is None else writer.masks.write
-    swapped = swapped_frames(
-        video, faces, person, generate, swap, device=settings.device, threads=threads, only=only, masks=masks
-    )
-    with (
-        bar(f"convert {settings.input.name}", video.info.frames, "frames", quiet=quiet) as report,
-        closing(swapped) as frames,
-    ):
-        for frame in frames:
-            writer.write(frame)
-            done += 1
-            report(done)
-            if stop:
-                writer.stop()
-                break
-    return done
+    """Writes the outputs, here or by the crew. Returns how many frames they have."""
+    if crew is None:
+        settings = replace(job.settings, device=resolve_device(job.settings.device))
+        shown = video if settings.still is None else single(video, settings.still)
+        return write(replace(job, settings=settings), model, shown, writer, stop, report)
+    writer.stop()  # it was opened for what it refuses: the crew has writers of its own
+    return crew.swap(job, video.info, report)
 
 
-def _frames_to_swap(settings: ConvertSettings, faces: FaceSet, person: int) -> set[int]:
+def _alignments(
+    settings: ConvertSettings, model: TrainedModel, video: Video, crew: Crew | None, quiet: bool
+) -> AbstractContextManager[tuple[FaceSet, int | None]]:
+    if crew is None:
+        return alignments(settings, model, video, quiet)
+    settings.output.parent.mkdir(parents=True, exist_ok=True)
+    return alignments(settings, model, video, quiet, crew.scan, settings.output.parent)
+
+
+def _stop_of(crew: Crew | None) -> AbstractContextManager[Stop]:
+    return stop_on_signals() if crew is None else nullcontext(Stop())
+
+
+def _frames_to_swap(settings: ConvertSettings, faces: FaceSet, person: int) -> frozenset[int]:
     wanted = None if settings.frames is None else frame_ranges(settings.frames)
-    swapped = {frame for frame, _ in faces.by_frame(person) if wanted is None or frame in wanted}
+    swapped = frozenset(frame for frame, _ in faces.by_frame(person) if wanted is None or frame in wanted)
     if not swapped:
         raise InputError(f"--frames {settings.frames}: person {person} is in none of these frames, nothing was written")
     return swapped
@@ -117,22 +107,3 @@ def _what_there_is(output: Path, done: int, frames: int | None) -> str:
         return "stopped before the first frame: nothing was written"
     of = f" of about {frames}" if frames else ""
     return f"stopped: {output} holds the first {done}{of} frames"
-
-
-def composite_settings(settings: ConvertSettings, model: TrainedModel) -> CompositeSettings:
-    """How faces are composited with this model."""
-    preset = model.config.preset
-    return CompositeSettings(
-        preset.size_in,
-        model.config.coverage,
-        colour=settings.colour,
-        mask=settings.mask,
-        erode=settings.erode,
-        feather=settings.feather,
-        blend=settings.blend,
-        sharpen=settings.sharpen,
-        face_scale=settings.face_scale,
-        opacity=settings.opacity,
-        occlusion=settings.occlusion,
-        impl=settings.impl,
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -49,6 +49,10 @@ class ScanSettings:
     format: str = "png"
     decoder: str = "auto"
     frames: FrameRanges | None = None
+
+
+Scan = Callable[[ScanSettings, FaceSetMeta, Report], int]
+"""`scan`, or who does the same elsewhere."""
 
 
 def describe_source(video: Video) -> Source:

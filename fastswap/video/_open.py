@@ -67,6 +67,7 @@ def open_video(path: Path, *, device: str = "cpu", decoder: str = "auto", part: 
     """
     check_decoder(decoder)
     path = Path(path)
+    span = None if part is None or part.is_whole else (part.first, part.end)
     if path.is_dir():
         _need(path, os.R_OK | os.X_OK)
         return Video(_pictures.info_of_folder(path), _pictures.frames_of_pictures, device)
@@ -78,12 +79,13 @@ def open_video(path: Path, *, device: str = "cpu", decoder: str = "auto", part: 
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty (0 bytes): copy or download it again")
     found = _pictures.kind(path)
+    if found is not None and span is not None:
+        raise ValueError(f"{path} is no video file: it has no parts")
     if found == "picture":
         return Video(_pictures.info_of_picture(path), _pictures.frames_of_pictures, device)
     if found == "clip":
         return Video(_animations.info_of_clip(path), _animations.frames_of_clip, device)
     info, by_av = _av_reader.probe(path), partial(_av_reader.frames, part=part)
-    span = None if part is None or part.is_whole else (part.first, part.end)
     return Video(info, reader_of(info, device, decoder, by_av, span), device)
 
 

@@ -12,7 +12,7 @@ from fastswap.storage import atomic
 from fastswap.video import _encoders
 from fastswap.video._audio import SourceCopy, container_options
 from fastswap.video._av_writer import RATE_LIMIT
-from fastswap.video._containers import moving_stream, open_input, packets, reason
+from fastswap.video._containers import open_input, packets, reason
 from fastswap.video.frame import VideoInfo
 
 
@@ -51,7 +51,7 @@ class _Timetable:
     @staticmethod
     def read(path: Path) -> _Timetable:
         with open_input(path) as container:
-            stream = moving_stream(container)
+            stream = _frames_of(container)
             context = stream.codec_context
             header = (context.codec.canonical_name, bytes(context.extradata or b""), stream.time_base)
             pts: list[int] = []
@@ -87,10 +87,10 @@ def _write(
     options = container_options(kind, source.path if source.has_audio else None)
     dts = _decoding_times(lists)
     with open_input(parts[0]) as first, av.open(f"file:{temporary}", "w", format=kind, options=options) as file:
-        stream = file.add_stream_from_template(moving_stream(first))
-        stream.time_base = moving_stream(first).time_base
+        like = _frames_of(first)
+        stream = file.add_stream_from_template(like)
+        stream.time_base, stream.codec_context.codec_tag = like.time_base, like.codec_context.codec_tag
         stream.codec_context.framerate = source.fps.limit_denominator(RATE_LIMIT)
-        stream.codec_context.codec_tag = moving_stream(first).codec_context.codec_tag
         copied = SourceCopy(source.path, file, stream) if source.has_audio or source.layout != "rgb" else None
         for number, packet in enumerate(_all_packets(parts)):
             packet.pts, packet.dts = _time(packet), dts[number]
@@ -108,7 +108,12 @@ def _write(
 def _all_packets(parts: Sequence[Path]) -> Iterator[Any]:
     for path in parts:
         with open_input(path) as container:
-            yield from _whole(path, container, moving_stream(container))
+            yield from _whole(path, container, _frames_of(container))
+
+
+def _frames_of(container: Any) -> Any:
+    """The only stream of a part."""
+    return container.streams.video[0]
 
 
 def _whole(path: Path, container: Any, stream: Any) -> Iterator[Any]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fastswap.errors import InputError
-from fastswap.video import _entries
+from fastswap.video import _entries, _pictures
 from fastswap.video._containers import log, moving_stream, open_input, packets
 
 _STEPS_BACK = (0, 1, 10, None)
@@ -44,14 +44,19 @@ class Part:
         return self.first == 0 and self.stop is None
 
 
+WHOLE = Part(0, 1, 0, 0, None)
+
+
 def split(path: Path, frames: int, *, multiple: int = 1) -> list[Part]:
     """Parts of about `frames` frames, a partition of all frames of the video, in order. Reads the file once.
 
     multiple: every part but the first begins at a multiple of so many frames; decoding begins at the key frame before.
-    One part where the file is no video, or does not let itself be cut exactly (said in the log).
+    One part where the path is no video file, or does not let itself be cut exactly (said in the log).
     """
     if frames < 1 or multiple < 1:
         raise ValueError(f"parts of at least one frame expected, got {frames} frames, multiple of {multiple}")
+    if path.is_dir() or _pictures.kind(path) is not None:
+        return [WHOLE]
     found = _Index.read(path)
     reason = found.obstacle()
     if reason is None:
@@ -64,7 +69,7 @@ def split(path: Path, frames: int, *, multiple: int = 1) -> list[Part]:
             reason = "its key frames are not found again"
     if len(found.times) > frames:
         log.info("%s is taken as one part: %s", path.name, reason)
-    return [Part(0, max(1, len(found.times)), 0, 0, None)]
+    return [WHOLE]
 
 
 @dataclass
