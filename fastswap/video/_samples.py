@@ -60,21 +60,19 @@ def from_av(frame: Any, colour: Colour, layout: Layout) -> Planes:
 
 
 def _read(frame: Any, layout: Layout) -> tuple[Samples, Samples]:
+    import cv2
+
     name, dtype = frame.format.name, np.uint16 if layout == "p010" else np.uint8
     shift = _P010_SHIFT if layout == "p010" and name != "p010le" else 0
     luma = np.left_shift(_plane(frame, 0, dtype), shift) if shift else _plane(frame, 0, dtype).copy()
     if name in ("nv12", "p010le"):
         return luma, _plane(frame, 1, dtype, 2).copy()
-    chroma = np.empty((-(-frame.height // 2), -(-frame.width // 2), 2), dtype)
+    size = -(-frame.height // 2), -(-frame.width // 2)
     if name.startswith("gray"):
-        chroma.fill(_NEUTRAL << 8 if layout == "p010" else _NEUTRAL)
-        return luma, chroma
-    for channel in (0, 1):
-        source = _plane(frame, 1 + channel, dtype)
-        if shift:
-            np.left_shift(source, shift, out=chroma[..., channel])
-        else:
-            chroma[..., channel] = source
+        return luma, np.full((*size, 2), _NEUTRAL << 8 if layout == "p010" else _NEUTRAL, dtype)
+    chroma: Samples = cv2.merge([_plane(frame, 1, dtype), _plane(frame, 2, dtype)])
+    if shift:
+        np.left_shift(chroma, shift, out=chroma)
     return luma, chroma
 
 
