@@ -53,3 +53,18 @@ def test_a_face_set_of_another_clip_is_refused(leaves: tuple[Path, FaceSet], dat
         pytest.raises(InputError, match="does not belong"),
     ):
         list(swapped_frames(other, leaves[1], 0, green, SETTINGS))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("upload", [False, True])
+def test_a_gpu_swaps_as_a_cpu_does(leaves: tuple[Path, FaceSet], cuda: str, upload: bool) -> None:
+    """Whether the frames come from the CPU, and go back there, or lie on the GPU and stay."""
+    clip, faces = leaves
+    with open_video(clip) as here, open_video(clip, device=cuda if upload else "cpu") as there:
+        one = swapped_frames(here, faces, 0, green, SETTINGS)
+        other = swapped_frames(there, faces, 0, green, SETTINGS, device=cuda)
+        for a, b in zip(one, other, strict=True):
+            assert (a.index, a.pts) == (b.index, b.pts)
+            assert b.planes.device.type == (cuda if upload else "cpu")
+            for x, y in zip(a.planes.data, b.planes.data, strict=True):
+                assert (x.int() - y.cpu().int()).abs().max() <= 2
