@@ -22,9 +22,9 @@ _DEFAULT_FPS = Fraction(25)
 _WHOLE = 0.9
 """A file that gives fewer of the frames that it promises is said to end early; edit lists hide a few,
 and some containers count gaps, and short clips are hard to count."""
-_LEAST_THREADS, _MOST_THREADS = 2, 16
-"""Of a decoder. With one, FFmpeg hands out frames of a file cut off that it drops with two or more: the same file gives
-the same frames on every machine."""
+_LEAST_THREADS, _MOST_THREADS = 3, 16
+"""Of a decoder, else one more than there are cores. With one, FFmpeg hands out frames of a file cut off that it drops with
+more; with two it says otherwise what is damaged. So the same file gives the same frames on every machine."""
 MAX_PIXELS = 178_956_970
 """A frame or picture of more is taken for a trap: Pillow's own limit."""
 
@@ -166,7 +166,7 @@ def _all_decoded(path: Path, taken: Iterator[Any], stream: Any, *, threads: bool
 
     stream.thread_type = "AUTO" if threads else "NONE"
     if threads:
-        stream.codec_context.thread_count = min(max(workers.cores(), _LEAST_THREADS), _MOST_THREADS)
+        stream.codec_context.thread_count = min(max(workers.cores() + 1, _LEAST_THREADS), _MOST_THREADS)
     damaged = False
     for packet in taken:
         try:
