@@ -23,8 +23,8 @@ _WHOLE = 0.9
 """A file that gives fewer of the frames that it promises is said to end early; edit lists hide a few,
 and some containers count gaps, and short clips are hard to count."""
 _LEAST_THREADS, _MOST_THREADS = 3, 16
-"""Of a decoder, else one more than there are cores. With one, FFmpeg hands out frames of a file cut off that it drops with
-more; with two it says otherwise what is damaged. So the same file gives the same frames on every machine."""
+"""Of a decoder, else one more than there are cores. With one, FFmpeg hands out frames of a file cut off that it drops
+with more; with two it says otherwise what is damaged. So the same file gives the same frames on every machine."""
 MAX_PIXELS = 178_956_970
 """A frame or picture of more is taken for a trap: Pillow's own limit."""
 
