@@ -19,7 +19,7 @@ class Convert(Verb):
     """Replace the faces of A in a video by B's, with a trained model."""
 
     input: Input
-    """A's video, a picture, or a folder of pictures."""
+    """A's video, a picture, a folder of pictures, or a folder of videos (each is converted)."""
     model: _Model
     """The model's folder."""
     output: Output
@@ -68,7 +68,7 @@ class Convert(Verb):
     """The codec's constant rate factor: lower is better and larger, 0 is lossless."""
     pictures: Literal["png", "jpg"] = "png"
     """What the pictures are where the output is a folder and the input a video."""
-    impl: Literal["auto", "numba", "reference"] = "auto"
+    impl: Literal["auto", "triton", "cupy", "numba", "reference"] = "auto"
     """Implementation of the operations."""
     device: Device = "auto"
     """Where the model runs."""
