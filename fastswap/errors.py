@@ -34,5 +34,9 @@ class StoppedError(FastswapError):
     exit_code = 130
 
 
+class WorkerLostError(FastswapError):
+    """A process that does a part of the work, here or on another machine, ends again and again."""
+
+
 class TrainingError(FastswapError):
     """Training cannot go on: the loss is not finite, memory ran out."""

@@ -32,6 +32,7 @@ LEVEL = {
     "training": 6,
     "conversion": 6,
     "evaluation": 7,
+    "cluster": 7,
     "demo": 8,
     "bench": 8,
     "doctor": 9,
@@ -39,7 +40,7 @@ LEVEL = {
     "__main__": 10,
 }
 MAY_SHARE_A_LEVEL = {("cli", "doctor")}
-HEAVY = ("triton", "cupy", "numba", "nvidia.dali", "av")
+HEAVY = ("triton", "cupy", "numba", "nvidia.dali", "av", "ray")
 
 
 def _modules() -> list[Path]:

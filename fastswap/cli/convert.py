@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from fastswap.cli.verb import Device, Input, Output, Verb
+from fastswap.cli.verb import Device, Input, Jobs, Output, Ray, Verb
 
 _Model = Annotated[Path, tyro.conf.arg(aliases=["-m"], metavar="MODEL")]
 Colour = Annotated[Literal["none", "reinhard", "covariance", "histogram"], tyro.conf.arg(aliases=["-c"])]
@@ -72,9 +72,14 @@ class Convert(Verb):
     """Implementation of the operations."""
     device: Device = "auto"
     """Where the model runs."""
+    ray: Ray = None
+    """Work on a Ray cluster: host:port of its head node, auto, or local to start one here (docs/cluster.md)."""
+    jobs: Jobs = None
+    """Work in N processes (with --ray: on N parts at once)."""
 
     def run(self) -> Any:
-        from fastswap.conversion import ConvertSettings, convert
+        from fastswap.cluster import convert
+        from fastswap.conversion import ConvertSettings
 
         settings = ConvertSettings(
             self.input,
@@ -104,4 +109,4 @@ class Convert(Verb):
             quality=self.quality,
             pictures=self.pictures,
         )
-        return convert(settings, quiet=self.quiet)
+        return convert(settings, ray=self.ray, jobs=self.jobs, quiet=self.quiet)

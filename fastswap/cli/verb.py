@@ -10,6 +10,8 @@ import tyro
 
 Device = Literal["auto", "cpu", "cuda"]
 Input = Annotated[Path, tyro.conf.arg(aliases=["-i"], metavar="INPUT")]
+Ray = Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")]
+Jobs = Annotated[int | None, tyro.conf.arg(metavar="N")]
 Output = Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="OUTPUT")]
 
 

@@ -12,7 +12,7 @@ from fastswap.cli.bench import BenchVerb
 from fastswap.cli.convert import Colour, Convert
 from fastswap.cli.faces import FacesVerb
 from fastswap.cli.train import Train
-from fastswap.cli.verb import Device, Input, Output, Verb
+from fastswap.cli.verb import Device, Input, Jobs, Output, Ray, Verb
 from fastswap.errors import UsageError
 
 
@@ -24,7 +24,7 @@ class Extract(Verb):
     """
 
     input: Input
-    """A video, a picture, or a folder of pictures."""
+    """A video, a picture, a folder of pictures, or a folder of videos (each becomes a face set)."""
     output: Output
     """The folder of the face set."""
     size: Annotated[int, tyro.conf.arg(aliases=["-z"])] = 512
@@ -43,9 +43,13 @@ class Extract(Verb):
     """Who decodes: the GPU's own unit through DALI, or the CPU (default: the GPU what it decodes just as the CPU)."""
     device: Device = "auto"
     """Where the networks run."""
+    ray: Ray = None
+    """Work on a Ray cluster: host:port of its head node, auto, or local to start one here (docs/cluster.md)."""
+    jobs: Jobs = None
+    """Work in N processes (with --ray: on N parts at once)."""
 
     def run(self) -> Any:
-        from fastswap.extraction import extract
+        from fastswap.cluster import extract
         from fastswap.faceset.scan import ScanSettings
 
         settings = ScanSettings(
@@ -60,7 +64,7 @@ class Extract(Verb):
             persons=self.persons,
             format=self.format,
         )
-        return extract(settings, quiet=self.quiet)
+        return extract(settings, ray=self.ray, jobs=self.jobs, quiet=self.quiet)
 
 
 @dataclass(kw_only=True)

@@ -50,12 +50,14 @@ def swapped_frames(
     device: str = "cpu",
     threads: int = 1,
     only: Container[int] | None = None,
+    all_faces: FaceSet | None = None,
     masks: Callable[[Frame], None] | None = None,
 ) -> Generator[Frame]:
     """Yields every frame of `video` in order, the faces of `person` (as found in `faces`) replaced by what `generate`
     makes of them, where the frame's number is in `only` (None: everywhere). A frame without such a face is the decoded
-    frame itself; others come back to where the video's frames are. masks: is given, just before each frame, a
-    frame that is white where the other is swapped and black where it is not, grey between.
+    frame itself; others come back to where the video's frames are. all_faces: what `faces` are some of, to learn from
+    what is usual for the person (their pictures are looked at, and whose they are). masks: is given, just before each
+    frame, a frame that is white where the other is swapped and black where it is not, grey between.
 
     On a CPU one thread is the caller's own. More decode and swap beside the caller, who writes meanwhile: then
     `generate` is called from several at once, in any order. On a GPU a thread decodes and one is there for each stage.
@@ -69,7 +71,7 @@ def swapped_frames(
     rows_of = {frame: rows for frame, rows in faces.by_frame(person) if only is None or frame in only}
     expected = None
     if settings.occlusion:
-        expected = learn(faces, person, generate, settings.size_in, settings.coverage, device)
+        expected = learn(all_faces or faces, person, generate, settings.size_in, settings.coverage, device)
     swapper = _Swapper(faces, rows_of, generate, settings, device, expected, masks is not None)
     with closing(_swapped(swapper, chunks(video, *together(device)), threads)) as batches:
         for frames in batches:

@@ -27,12 +27,14 @@ from fastswap.video.segments import Part
 
 @dataclass(frozen=True)
 class Job:
-    """settings: as the user gave them; faces: of `person` as they are to be pasted; only: the frames to swap."""
+    """settings: as the user gave them; faces: of `person` as they are to be pasted; only: the frames to swap;
+    all_faces: see `swapped_frames`."""
 
     settings: ConvertSettings
     faces: FaceSet
     person: int
     only: frozenset[int]
+    all_faces: FaceSet | None = None
 
 
 class Crew(Protocol):
@@ -77,6 +79,7 @@ def write(job: Job, model: TrainedModel, video: Video, writer: Outputs, stop: St
         device=settings.device,
         threads=workers.for_device(settings.device),
         only=job.only,
+        all_faces=job.all_faces,
         masks=None if writer.masks is None else writer.masks.write,
     )
     with closing(swapped) as frames:

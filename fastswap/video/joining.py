@@ -21,9 +21,10 @@ def can_join(output: Path) -> bool:
     return _encoders.CONTAINERS.get(output.suffix.lower(), "gif") not in ("gif", *_encoders.CONSTANT_RATE)
 
 
-def join(parts: Sequence[Path], output: Path, source: VideoInfo) -> None:
+def join(parts: Sequence[Path], output: Path, source: VideoInfo, *, alone: bool = False) -> None:
     """Writes the frames of `parts`, each made by `write_video(..., alone=True)` in the container of `output`, with the
-    source's sound, subtitles, chapters and tags, as one writer would have. `output` is whole or not there.
+    source's sound, subtitles, chapters and tags (alone: without), as one writer would have. `output` is whole or not
+    there.
 
     Raises InputError where the parts were not encoded alike, or the output cannot be written.
     """
@@ -34,7 +35,7 @@ def join(parts: Sequence[Path], output: Path, source: VideoInfo) -> None:
         raise InputError(f"{output} cannot be joined: its parts were encoded with different settings")
     try:
         with atomic(output) as temporary:
-            _write(temporary, parts, lists, output, source)
+            _write(temporary, parts, lists, output, source, alone)
     except (av.FFmpegError, OSError) as error:
         raise InputError(f"{output} cannot be written: {reason(error)}") from error
 
@@ -79,19 +80,21 @@ def _decoding_times(lists: Sequence[_Timetable]) -> list[int]:
 
 
 def _write(
-    temporary: Path, parts: Sequence[Path], lists: Sequence[_Timetable], output: Path, source: VideoInfo
+    temporary: Path, parts: Sequence[Path], lists: Sequence[_Timetable], output: Path, source: VideoInfo, alone: bool
 ) -> None:
     import av
 
+    has_sound = source.has_audio and not alone
+    has_more = not alone and (source.has_audio or source.layout != "rgb")
     kind = _encoders.container_of(output)
-    options = container_options(kind, source.path if source.has_audio else None)
+    options = container_options(kind, source.path if has_sound else None, lists[0].header[-1] if alone else None)
     dts = _decoding_times(lists)
     with open_input(parts[0]) as first, av.open(f"file:{temporary}", "w", format=kind, options=options) as file:
         like = _frames_of(first)
         stream = file.add_stream_from_template(like)
         stream.time_base, stream.codec_context.codec_tag = like.time_base, like.codec_context.codec_tag
         stream.codec_context.framerate = source.fps.limit_denominator(RATE_LIMIT)
-        copied = SourceCopy(source.path, file, stream) if source.has_audio or source.layout != "rgb" else None
+        copied = SourceCopy(source.path, file, stream) if has_more else None
         for number, packet in enumerate(_all_packets(parts)):
             packet.pts, packet.dts = _time(packet), dts[number]
             if number == len(dts) - 1 and kind in _encoders.TURNABLE:  # the only duration that counts there

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ def split(path: Path, frames: int, *, multiple: int = 1) -> list[Part]:
             reason = "its key frames are not found again"
     if len(found.times) > frames:
         log.info("%s is taken as one part: %s", path.name, reason)
-    return [WHOLE]
+    return [replace(WHOLE, end=max(1, len(found.times)))]
 
 
 @dataclass
