@@ -42,6 +42,10 @@ sanitizer() { # only the kernels of ours, on the small pictures of the tests; 86
   run "$1" "${found:-compute-sanitizer}" --tool "$1" --error-exitcode 86 "$PYTHON" -m pytest tests/ops -q -k "triton or cupy"
 }
 
+rooms() { # what reads, looks at and writes videos
+  run rooms "$PYTHON" -m pytest tests/video tests/faces tests/faceset tests/conversion tests/test_streams.py -m gpu -q
+}
+
 training() { # the tests of the engine, then each preset: compilers and loaders take part at the first batch alone
   local files size
   files=$(grep -l 'mark\.gpu' tests/training/test_*.py tests/bench_train/test_*.py | tr '\n' ' ')
@@ -55,7 +59,7 @@ training() { # the tests of the engine, then each preset: compilers and loaders 
 [ -z "$dry" ] && : >"$OUT/summary.txt"
 for step in $steps; do
   case $step in
-    tests) run tests "$PYTHON" -m pytest tests/ops tests/test_gpu.py -q ;;
+    tests) run tests "$PYTHON" -m pytest tests/ops tests/test_gpu.py -q; rooms ;;
     bench) run bench "$PYTHON" -c "from fastswap.cli import main; main()" bench ops --output "$OUT/ops-gpu.json" --profile "$OUT/trace.json.gz" ;;
     train) training ;;
     video) run video "$PYTHON" -c "from fastswap.cli import main; main()" bench video --device cuda --record "$OUT/video-gpu.json" ;;

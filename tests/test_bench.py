@@ -263,6 +263,6 @@ def test_one_operation_runs_alone_for_nsight_compute():
 def test_the_gpu_script_names_its_steps():
     done = subprocess.run(["bash", "bench/gpu.sh", "--dry-run"], cwd=ROOT, capture_output=True, text=True, check=True)
     training = ["train-tests", *(f"train-gan-{size}" for size in (128, 256, 512))]
-    steps = ["tests", "bench", *training, "memcheck", "racecheck"]
+    steps = ["tests", "rooms", "bench", *training, "video", "memcheck", "racecheck"]
     assert [line.split(":")[0] for line in done.stdout.splitlines()] == steps
     assert subprocess.run(["bash", "bench/gpu.sh", "nothing"], cwd=ROOT, capture_output=True).returncode == 2
