@@ -191,7 +191,7 @@ class Clock:
 
     def stamp(self, pts: int | None, duration: int | None) -> tuple[int, int]:
         """(pts, duration) of the next frame, from what the decoder gave."""
-        length = duration or self._step
+        length = duration if duration and duration > 1 else self._step  # after a seek FFmpeg says 1 for "not known"
         if pts is not None and self._shift is None:
             self._shift = pts
         pts = self._next if pts is None else pts - (self._shift or 0)
