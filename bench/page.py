@@ -6,7 +6,6 @@ The page says nothing of its own: what a kernel does stands in its file, what it
 from __future__ import annotations
 
 import ast
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +14,11 @@ from typing import Any
 
 from fastswap.bench.plots import plot
 from fastswap.bench.table import Row, error, groups, ratio, seconds, share
+from fastswap.bench.template import committed
 from fastswap.errors import FastswapError
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS, TEMPLATE, PAGE, IMAGES = "bench/results", "docs/kernels.in.md", "docs/kernels.md", "docs/img"
+TEMPLATE, PAGE, IMAGES = "docs/kernels.in.md", "docs/kernels.md", "docs/img"
 _TRITON_LAUNCH = re.compile(r"^\s+(\w+)\[[^\]]*\]\(", re.MULTILINE)
 _CUDA_KERNEL = re.compile(r"__global__\s+void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\s*\(")
 _MARK = re.compile(r"<!-- (machines|operation: (\w+)) -->\n")
@@ -48,8 +48,7 @@ def write_page(root: Path = ROOT) -> PageSummary:
 
 def records(root: Path = ROOT) -> dict[str, Any]:
     """Name -> record, of every committed run of the operations' benches."""
-    files = sorted((root / RESULTS).glob("ops-*.json"))
-    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
+    return committed(root, "ops")
 
 
 def image(stem: str, operation: str) -> str:

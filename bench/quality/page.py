@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,9 @@ from fastswap.bench.quality.verdict import (
     value,
     verdicts,
 )
-from fastswap.bench.template import Part, filled
+from fastswap.bench.template import Part, committed, filled
 
-RESULTS, TEMPLATE, PAGE, IMAGES = "bench/results", "docs/quality.in.md", "docs/quality.md", "docs/quality"
+TEMPLATE, PAGE, IMAGES = "docs/quality.in.md", "docs/quality.md", "docs/quality"
 _NOTHING = "No study has been recorded yet."
 
 
@@ -42,8 +41,7 @@ def write_page(root: Path) -> int:
 
 def records(root: Path) -> dict[str, Any]:
     """Name -> record of every committed study."""
-    files = sorted(path for path in (root / RESULTS).glob("quality-*.json"))
-    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
+    return committed(root, "quality")
 
 
 def text(root: Path) -> str:

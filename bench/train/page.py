@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from fastswap.bench.plots import plot
 from fastswap.bench.table import seconds
-from fastswap.bench.template import Part, filled
+from fastswap.bench.template import Part, committed, filled
 from fastswap.bench.train.parts import PARTS
 from fastswap.bench.train.table import PLAIN, best, gain, groups, memory, name, part_cells, percent, rate
 
-RESULTS, TEMPLATE, PAGE, IMAGES = "bench/results", "docs/training.in.md", "docs/training.md", "docs/img"
+TEMPLATE, PAGE, IMAGES = "docs/training.in.md", "docs/training.md", "docs/img"
 _NOTHING = "No run has been recorded yet."
 Record = Mapping[str, Any]
 
@@ -34,8 +33,7 @@ def write_page(root: Path) -> int:
 
 def records(root: Path) -> dict[str, Any]:
     """Name -> record of every committed run."""
-    files = sorted((root / RESULTS).glob("train-*.json"))
-    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
+    return committed(root, "train")
 
 
 def image(stem: str, preset: str) -> str:

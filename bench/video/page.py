@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from fastswap.bench.template import Part, filled
+from fastswap.bench.template import Part, committed, filled
 from fastswap.bench.video import reading
 from fastswap.bench.video.plots import groups, plot
 from fastswap.bench.video.table import COLUMNS, VERBS, cells, contender, number, verdict_value, work
 from fastswap.bench.video.trial import OURS
 
-RESULTS, TEMPLATE, PAGE, IMAGES = "bench/results", "docs/video.in.md", "docs/video.md", "docs/img"
+TEMPLATE, PAGE, IMAGES = "docs/video.in.md", "docs/video.md", "docs/img"
 _NOTHING = "No run has been recorded yet."
 Record = Mapping[str, Any]
 
@@ -32,8 +31,7 @@ def write_page(root: Path) -> int:
 
 def records(root: Path) -> dict[str, Any]:
     """Name -> record of every committed run."""
-    files = sorted((root / RESULTS).glob("video-*.json"))
-    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
+    return committed(root, "video")
 
 
 def image(stem: str, size: str) -> str:

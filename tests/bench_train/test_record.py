@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from fastswap.bench.schema import problems
+from fastswap.bench.template import RESULTS
 from fastswap.bench.train import page, run
 from fastswap.bench.train.parts import PARTS
 from fastswap.bench.train.record import made, row
@@ -19,9 +20,8 @@ from fastswap.errors import FastswapError, MissingDependencyError, UsageError
 from fastswap.models import LITE, find_preset, summarise
 
 ROOT = Path(__file__).resolve().parents[2]
-RESULTS = ROOT / "bench" / "results"
-SCHEMA = json.loads((RESULTS / "training.schema.json").read_text(encoding="utf-8"))
-RECORDS = sorted(RESULTS.glob("train-*.json"))
+SCHEMA = json.loads((ROOT / RESULTS / "training.schema.json").read_text(encoding="utf-8"))
+RECORDS = sorted((ROOT / RESULTS).glob("train-*.json"))
 
 
 class TestTrials:
@@ -126,9 +126,9 @@ class TestPage:
 
     def test_it_publishes_losses_and_what_could_not_be_measured(self, four: dict[str, Any], tmp_path: Path) -> None:
         (tmp_path / "docs").mkdir()
-        (tmp_path / page.RESULTS).mkdir(parents=True)
+        (tmp_path / RESULTS).mkdir(parents=True)
         (tmp_path / page.TEMPLATE).write_text((ROOT / page.TEMPLATE).read_text(encoding="utf-8"), "utf-8")
-        (tmp_path / page.RESULTS / "train-test.json").write_text(json.dumps(four), "utf-8")
+        (tmp_path / RESULTS / "train-test.json").write_text(json.dumps(four), "utf-8")
         assert page.write_page(tmp_path) == 1
         lines = (tmp_path / page.PAGE).read_text(encoding="utf-8").splitlines()
         assert any("**fastswap, eager**" in line and "| 0.50 |" in line for line in lines)

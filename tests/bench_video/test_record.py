@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from fastswap.bench.schema import problems
+from fastswap.bench.template import RESULTS
 from fastswap.bench.video import page, reading, run
 from fastswap.bench.video.device import device_rows, nvdec_limit
 from fastswap.bench.video.record import made
@@ -18,9 +19,8 @@ from fastswap.bench.video.trial import CAREFUL, CODEC, OURS, PLAIN, Trial, trial
 from fastswap.errors import FastswapError, UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
-RESULTS = ROOT / "bench" / "results"
-SCHEMA = json.loads((RESULTS / "video.schema.json").read_text(encoding="utf-8"))
-RECORDS = sorted(RESULTS.glob("video-*.json"))
+SCHEMA = json.loads((ROOT / RESULTS / "video.schema.json").read_text(encoding="utf-8"))
+RECORDS = sorted((ROOT / RESULTS).glob("video-*.json"))
 
 
 def spread(value: float) -> dict[str, float]:
@@ -168,9 +168,9 @@ class TestPage:
 
     def test_it_publishes_losses_and_what_could_not_be_measured(self, record: dict[str, Any], tmp_path: Path) -> None:
         (tmp_path / "docs").mkdir()
-        (tmp_path / page.RESULTS).mkdir(parents=True)
+        (tmp_path / RESULTS).mkdir(parents=True)
         (tmp_path / page.TEMPLATE).write_text((ROOT / page.TEMPLATE).read_text(encoding="utf-8"), "utf-8")
-        (tmp_path / page.RESULTS / "video-test.json").write_text(json.dumps(record), "utf-8")
+        (tmp_path / RESULTS / "video-test.json").write_text(json.dumps(record), "utf-8")
         assert page.write_page(tmp_path) == 1
         before = (tmp_path / page.image("video-test", "1080p")).read_bytes()
         page.write_page(tmp_path)

@@ -14,6 +14,7 @@ from made_up import PAIR, SCORES, record, run
 from fastswap.bench import docs
 from fastswap.bench.quality import page, sheet, verdict
 from fastswap.bench.schema import problems
+from fastswap.bench.template import RESULTS
 from fastswap.models import LITE, Preset
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,7 +75,7 @@ class TestPage:
         return tmp_path
 
     def test_a_page_says_what_the_record_does(self, root: Path, three_seeds: dict[str, Any]) -> None:
-        (root / page.RESULTS / "quality-test.json").write_text(json.dumps(three_seeds))
+        (root / RESULTS / "quality-test.json").write_text(json.dumps(three_seeds))
         assert page.write_page(root) == 1
         text = (root / page.PAGE).read_text(encoding="utf-8")
         assert "<!--" not in text
@@ -88,7 +89,7 @@ class TestPage:
         assert (root / page.IMAGES / f"quality-test-{PAIR}.svg").read_bytes() == first
 
     def test_a_rehearsal_says_so(self, root: Path, three_seeds: dict[str, Any]) -> None:
-        (root / page.RESULTS / "quality-test.json").write_text(json.dumps({**three_seeds, "quick": True}))
+        (root / RESULTS / "quality-test.json").write_text(json.dumps({**three_seeds, "quick": True}))
         assert "A rehearsal: no figures to keep" in page.text(root)
 
     def test_without_a_record_the_page_says_so(self, root: Path) -> None:
@@ -108,8 +109,8 @@ class TestPage:
         assert sum(path.stat().st_size for path in folder.glob("*")) < 1.5e6 if folder.exists() else True
 
     def test_all_pages_are_made_together(self, root: Path, three_seeds: dict[str, Any]) -> None:
-        (root / page.RESULTS / "quality-test.json").write_text(json.dumps(three_seeds))
-        for template in ("kernels.in.md", "training.in.md"):
+        (root / RESULTS / "quality-test.json").write_text(json.dumps(three_seeds))
+        for template in ("kernels.in.md", "training.in.md", "video.in.md"):
             shutil.copy(ROOT / "docs" / template, root / "docs" / template)
         summary = docs.write_docs(root)
         assert (summary.plots, summary.records) == (1, 1)
