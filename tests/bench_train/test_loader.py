@@ -38,7 +38,7 @@ class TestLoader:
         for part in (warped, target, mask):
             assert part.dtype == torch.uint8
             assert int(part.max()) - int(part.min()) > 60
-        assert 80 < mask.float().mean() < 230
+        assert 80 < mask.float().mean() < 250  # a part of the square, whatever was drawn
         examples = loader.examples([warped[None], target[None], mask[None]], CPU)
         assert torch.equal(examples.target[0], target.float() / 255)
         assert torch.equal(examples.emphasis, torch.ones(1, 1, size, size))
