@@ -99,7 +99,7 @@ def _connect(ray: Any, address: str, jobs: int | None) -> None:
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise InputError(
             f"--ray {address}: no Ray cluster that this machine belongs to ({_line(error)}): "
-            "start one with `ray start --head`, or use --ray local"
+            "start one with `ray start --head`, give this machine its token (docs/cluster.md), or use --ray local"
         ) from error
 
 

@@ -83,13 +83,17 @@ def test_real_files_in_parts_are_the_whole(data: Path, name: str) -> None:
     assert list(of_parts(path, split(path, 20, multiple=8))) == whole(path)
 
 
-def test_key_frames_of_a_broadcast_stream_are_not_believed(make_clip: MakeClip) -> None:
+def test_key_frames_of_a_broadcast_stream_are_not_believed(
+    make_clip: MakeClip, caplog: pytest.LogCaptureFixture
+) -> None:
     """A stream that is refreshed bit by bit: FFmpeg calls each beginning of that a key frame."""
     refreshed = {"g": "10", "x264-params": "scenecut=0:intra-refresh=1"}
     path = make_clip("clip.ts", codec="libx264", options=refreshed, times=LONG)
     with av.open(str(path)) as container:
         assert sum(packet.is_keyframe for packet in container.demux(video=0)) > 3
-    assert [part.is_whole for part in split(path, 15)] == [True]
+    with caplog.at_level(logging.INFO, "fastswap"):
+        assert [part.is_whole for part in split(path, 15)] == [True]
+    assert "it has no key frame to begin another at" in caplog.text
     path = make_clip("cut.ts", times=LONG, **GOPS["open"])
     parts = split(path, 15)
     assert len(parts) >= 3
