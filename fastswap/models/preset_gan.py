@@ -42,7 +42,7 @@ GAN_64 = Preset(
     discriminator=DiscriminatorSpec(size=64, stem=2, channels=(32, 64, 128), kernel=3),
     objective=_OBJECTIVE,
     optimisation=_OPTIMISATION,
-    batch=8, iterations=20_000, coverage=0.72, colour=False,  # 0.72: few pixels, so none beside the face
+    batch=8, iterations=20_000, coverage=0.75, colour=False,
 )  # fmt: skip
 
 GAN_128 = replace(
@@ -57,7 +57,7 @@ GAN_128 = replace(
         _OBJECTIVE, adversarial=0.1, r1=2.0, r2=2.0, schedules=_adversary_from(0.6, 0.8)
     ),
     optimisation=replace(_OPTIMISATION, learning_rate=5e-4, discriminator_rate=0.5, warm_up=200, ema=0.999),
-    batch=32, iterations=60_000, coverage=0.75,
+    batch=32, iterations=60_000,
 )  # fmt: skip
 
 GAN_256 = replace(
