@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from typing import Any
 
 from fastswap import workers
@@ -58,7 +59,8 @@ class LocalBackend:
             process.wait()
             for pipe in (process.stdin, process.stdout):
                 if pipe:
-                    pipe.close()
+                    with suppress(BrokenPipeError):  # of a task that a lost worker did not take
+                        pipe.close()
 
     def _answer(self, task: str) -> Any:
         for _ in range(ATTEMPTS):

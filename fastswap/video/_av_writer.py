@@ -25,6 +25,8 @@ _SITINGS = {
 """FFmpeg's names of the places of chroma that a stream can tell (H.273, chroma sample location)."""
 RATE_LIMIT = 1_000_000
 """Frame rates are written as fractions of at most this denominator."""
+_LONGEST_LEAD = 1_000_000
+"""Seconds by which no encoder decodes ahead."""
 _UNEVEN = Fraction(1, 10)
 """How far, in frames, a frame may stand off the grid of a constant frame rate."""
 
@@ -57,7 +59,7 @@ class AvWriter(VideoWriter):
         self._last: int | None = None
         self._said_uneven = False
         self._held: Any = None  # the latest packet, whose duration the last one alone decides
-        self._lead = self._end = 0
+        self._lead = self._end = self._astray = 0
 
     def _begin(self, first: Frame) -> None:
         import av
@@ -165,10 +167,19 @@ class AvWriter(VideoWriter):
         for packet in encoded:
             packet.duration = self._durations.pop(packet.pts, packet.duration)
             if self._held is None:
+                self._astray = self._led_astray(packet)
+            packet.dts += self._astray
+            if self._held is None:
                 self._lead = packet.dts - packet.pts
             else:
                 self._mux_held()
             self._held = packet
+
+    def _led_astray(self, first: Any) -> int:
+        """What is to be added to every dts: x265 takes off one that it never set where a video has fewer frames than it
+        reorders, one or two."""
+        ahead = first.pts - first.dts
+        return 0 if 0 <= ahead * first.time_base <= _LONGEST_LEAD else ahead
 
     def _mux_held(self) -> None:
         if self._copy:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +89,7 @@ def _write(
     has_more = not alone and (source.has_audio or source.layout != "rgb")
     kind = _encoders.container_of(output)
     options = container_options(kind, source.path if has_sound else None, lists[0].header[-1] if alone else None)
-    dts = _decoding_times(lists)
+    dts, lengths = _decoding_times(lists), _lengths(lists)
     with open_input(parts[0]) as first, av.open(f"file:{temporary}", "w", format=kind, options=options) as file:
         like = _frames_of(first)
         stream = file.add_stream_from_template(like)
@@ -97,8 +98,8 @@ def _write(
         copied = SourceCopy(source.path, file, stream) if has_more else None
         for number, packet in enumerate(_all_packets(parts)):
             packet.pts, packet.dts = _time(packet), dts[number]
-            if number == len(dts) - 1 and kind in _encoders.TURNABLE:  # the only duration that counts there
-                packet.duration = max(1, lists[-1].end + dts[0] - lists[0].pts[0] - packet.dts)
+            if kind in _encoders.TURNABLE:
+                packet.duration = _duration(packet, lengths, lists, dts, last=number == len(dts) - 1)
             if copied:
                 copied.advance(packet.dts * packet.time_base)
             packet.stream = stream
@@ -106,6 +107,22 @@ def _write(
         if copied:
             copied.finish(None)
             copied.close()
+
+
+def _lengths(lists: Sequence[_Timetable]) -> dict[int, int]:
+    """For how long the frame of each pts is shown."""
+    shown = [pts for part in lists for pts in sorted(part.pts)]
+    return {pts: after - pts for pts, after in itertools.pairwise([*shown, lists[-1].end])}
+
+
+def _duration(
+    packet: Any, lengths: dict[int, int], lists: Sequence[_Timetable], dts: Sequence[int], *, last: bool
+) -> int:
+    """What mp4 and mov have to be told, where a stored duration is the time to the next packet: how long the frame is
+    shown, which tells when all ends; of the last packet the rest of the time, counted in the order of decoding."""
+    if last:
+        return max(1, lists[-1].end + dts[0] - lists[0].pts[0] - packet.dts)
+    return lengths[packet.pts]
 
 
 def _all_packets(parts: Sequence[Path]) -> Iterator[Any]:

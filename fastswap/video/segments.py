@@ -129,7 +129,7 @@ class _Index:
         borders = [0]
         for place in places:
             border = -(-place // multiple) * multiple
-            if border >= borders[-1] + frames and border < count:
+            if border >= borders[-1] + frames and border + frames // 2 < count:
                 borders.append(border)
         ends = [*borders[1:], count]
         return [self._part(first, end, places) for first, end in zip(borders, ends, strict=True)]
