@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections import Counter
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -107,6 +108,8 @@ def test_interrupted_it_goes_on_to_the_same_result(
     def interrupted(self: look.Looker, frames: list[Frame]) -> look.Seen:
         looked.append(frames[0].index)
         if frames[0].index >= 32 and len(looked) < 8:
+            while not list(folder.glob(".extract/part-*-00000032.parquet")):
+                time.sleep(0.01)  # an error drops what is finished and not yet handed on
             raise KeyboardInterrupt
         return honest(self, frames)
 

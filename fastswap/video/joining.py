@@ -120,9 +120,7 @@ def _duration(
 ) -> int:
     """What mp4 and mov have to be told, where a stored duration is the time to the next packet: how long the frame is
     shown, which tells when all ends; of the last packet the rest of the time, counted in the order of decoding."""
-    if last:
-        return max(1, lists[-1].end + dts[0] - lists[0].pts[0] - packet.dts)
-    return lengths[packet.pts]
+    return max(1, lists[-1].end + dts[0] - lists[0].pts[0] - int(packet.dts)) if last else lengths[packet.pts]
 
 
 def _all_packets(parts: Sequence[Path]) -> Iterator[Any]:
