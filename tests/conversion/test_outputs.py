@@ -59,7 +59,7 @@ def test_a_still_is_that_frame_of_the_swapped_video(make_input: Any, model: Path
             [0.299, 0.587, 0.114] if frame.planes.colour.matrix == "bt601" else [0.2126, 0.7152, 0.0722]
         )
         shown = (picture.planes.data[0].float() / 255 * weights).sum(-1)
-        assert (shown - luma).abs().mean() < 0.03  # the frames beside it are 0.06 away, the colours RGB cannot hold 0.02
+        assert (shown - luma).abs().mean() < 0.03  # those beside it are 0.06 away, colours RGB cannot hold 0.02
 
 
 def test_a_still_of_a_frame_that_is_not_there_is_one_line_and_no_file(
